@@ -1,0 +1,1 @@
+"""Where the stages run: Ray and Dask clusters on a laptop or inside one allocation."""

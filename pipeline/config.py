@@ -1,0 +1,394 @@
+"""The experiment file as frozen, validated models: the only reader of YAML in the project.
+
+Every Snakemake job parses the Snakefile and so imports this module: it depends on pydantic and
+PyYAML and nothing heavier.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+
+from pipeline.errors import ConfigError
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]*$")]
+
+
+class Frozen(BaseModel):
+    """An immutable model that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+# --- datasets -----------------------------------------------------------------------------------
+
+
+class Burgers(Frozen):
+    """u_t + u u_x = viscosity u_xx on the periodic unit interval, from a Gaussian random field."""
+
+    kind: Literal["burgers"]
+    viscosity: PositiveFloat
+    final_time: PositiveFloat = 1.0
+    time_step: PositiveFloat = 2.0e-3
+
+
+class Darcy(Frozen):
+    """-div(a grad u) = 1 on the unit square, u = 0 on its boundary, two-valued random a."""
+
+    kind: Literal["darcy"]
+    low: PositiveFloat = 3.0
+    high: PositiveFloat = 12.0
+    smoothness: PositiveFloat = 2.0
+    inverse_length: PositiveFloat = 3.0
+    tolerance: PositiveFloat = 1.0e-10
+
+
+DataProblem = Annotated[Burgers | Darcy, Field(discriminator="kind")]
+_GRID_AXES = {"burgers": 1, "darcy": 2}
+
+
+class Dataset(Frozen):
+    """A store of input and target fields; the last `num_test` samples are held out."""
+
+    problem: DataProblem
+    grid: tuple[Annotated[int, Field(ge=8)], ...]
+    num_samples: PositiveInt
+    num_test: PositiveInt
+    samples_per_shard: PositiveInt = 100
+    dtype: Literal["float32", "float64"] = "float32"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Dataset":
+        axes = _GRID_AXES[self.problem.kind]
+        if len(self.grid) != axes:
+            raise ValueError(f"grid: {self.problem.kind} needs {axes} axes, got {len(self.grid)}")
+        for key in ("num_samples", "num_test"):
+            if getattr(self, key) % self.samples_per_shard:
+                raise ValueError(
+                    f"{key}: expected a multiple of samples_per_shard={self.samples_per_shard}"
+                    f" (shards are written and read whole), got {getattr(self, key)}"
+                )
+        if self.num_test >= self.num_samples:
+            raise ValueError(
+                f"num_test: expected less than num_samples={self.num_samples}, got {self.num_test}"
+            )
+        return self
+
+
+# --- runs ---------------------------------------------------------------------------------------
+
+
+class TwoBody(Frozen):
+    """Inseparable two-body solution on the unit ball (Hu et al., arXiv:2307.12306)."""
+
+    kind: Literal["two_body"]
+    dim: Annotated[int, Field(ge=2)]
+    equation: Literal["poisson", "allen_cahn", "sine_gordon"] = "sine_gordon"
+    coefficient_seed: NonNegativeInt = 0
+    zero_sum: bool = True
+
+
+class MLP(Frozen):
+    """Fully connected tanh network: `depth` linear layers, `width` hidden units."""
+
+    kind: Literal["mlp"]
+    width: PositiveInt = 128
+    depth: Annotated[int, Field(ge=2)] = 4
+
+
+class FNO(Frozen):
+    """Fourier neural operator (Li et al., arXiv:2010.08895): `modes` frequencies per axis."""
+
+    kind: Literal["fno"]
+    modes: tuple[PositiveInt, ...]
+    width: PositiveInt = 64
+    depth: PositiveInt = 4
+
+
+class SDGD(Frozen):
+    """Sample `sampled_axes` coordinates of the Laplacian a step, without replacement."""
+
+    kind: Literal["sdgd"]
+    sampled_axes: PositiveInt = 16
+
+
+class Full(Frozen):
+    """The naive baseline: every coordinate of the Laplacian, `chunk` at a time."""
+
+    kind: Literal["full"]
+    chunk: PositiveInt = 50
+
+
+Estimator = Annotated[SDGD | Full, Field(discriminator="kind")]
+
+
+class TrainSettings(Frozen):
+    """What every training run needs."""
+
+    learning_rate: PositiveFloat = 1.0e-3
+    num_workers: PositiveInt = 2
+    checkpoint_every: PositiveInt = 200
+    evaluate_every: PositiveInt = 200
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+
+class PinnTraining(TrainSettings):
+    """Adam on fresh collocation points; `batch_size` points a step over all workers."""
+
+    num_steps: PositiveInt
+    batch_size: PositiveInt = 100
+    num_test_points: PositiveInt = 20_000
+
+
+class OperatorTraining(TrainSettings):
+    """Adam on stored samples; `batch_size` samples a step over all workers."""
+
+    num_epochs: PositiveInt
+    batch_size: PositiveInt = 20
+    weight_decay: NonNegativeFloat = 1.0e-4
+    grid_stride: PositiveInt = 1
+
+
+def _divides(batch_size: int, num_workers: int) -> None:
+    if batch_size % num_workers:
+        raise ValueError(
+            f"train.batch_size: expected a multiple of num_workers={num_workers}, got {batch_size}"
+        )
+
+
+class PinnRun(Frozen):
+    """A physics-informed network trained on the residual alone."""
+
+    problem: TwoBody
+    model: MLP
+    estimator: Estimator
+    train: PinnTraining
+    initial_checkpoint: Path | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "PinnRun":
+        _divides(self.train.batch_size, self.train.num_workers)
+        if isinstance(self.estimator, SDGD) and self.estimator.sampled_axes > self.problem.dim:
+            raise ValueError(
+                f"estimator.sampled_axes: expected at most problem.dim={self.problem.dim},"
+                f" got {self.estimator.sampled_axes}"
+            )
+        return self
+
+
+class OperatorRun(Frozen):
+    """A neural operator trained on a dataset of this experiment."""
+
+    dataset: Name
+    model: FNO
+    train: OperatorTraining
+    initial_checkpoint: Path | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "OperatorRun":
+        _divides(self.train.batch_size, self.train.num_workers)
+        return self
+
+
+def _run_tag(value: Any) -> str:
+    is_operator = "dataset" in value if isinstance(value, Mapping) else hasattr(value, "dataset")
+    return "operator" if is_operator else "pinn"
+
+
+Run = Annotated[
+    Annotated[PinnRun, Tag("pinn")] | Annotated[OperatorRun, Tag("operator")],
+    Discriminator(_run_tag),
+]
+
+
+# --- bounds -------------------------------------------------------------------------------------
+
+
+class TwoPoint(Frozen):
+    """Cohn–Elkies bound from f = p(2π|x|²) exp(-π|x|²), deg p = `degree`."""
+
+    kind: Literal["two_point"]
+    dim: Annotated[int, Field(ge=1, le=48)]
+    degree: Annotated[int, Field(ge=3, le=401)] = 47
+
+    @model_validator(mode="after")
+    def _odd(self) -> "TwoPoint":
+        if self.degree % 2 == 0:
+            raise ValueError(
+                f"degree: expected an odd number (one simple and (degree-1)/2 double roots),"
+                f" got {self.degree}"
+            )
+        return self
+
+
+class SolverSettings(Frozen):
+    """Precision of the solver; the verifier does not depend on it."""
+
+    precision_bits: Annotated[int, Field(ge=64, le=65536)] = 512
+
+
+class Bound(Frozen):
+    """An upper bound on the sphere packing density."""
+
+    formulation: TwoPoint
+    solver: SolverSettings = SolverSettings()
+
+
+# --- the experiment -----------------------------------------------------------------------------
+
+
+class Experiment(Frozen):
+    """One experiment file, overlays merged."""
+
+    schema_version: Literal[1]
+    seed: NonNegativeInt
+    datasets: dict[Name, Dataset] = {}
+    runs: dict[Name, Run] = {}
+    bounds: dict[Name, Bound] = {}
+
+    @model_validator(mode="after")
+    def _datasets_exist(self) -> "Experiment":
+        for name, run in self.runs.items():
+            if not isinstance(run, OperatorRun):
+                continue
+            if run.dataset not in self.datasets:
+                known = ", ".join(sorted(self.datasets)) or "none"
+                raise ValueError(
+                    f"runs.{name}.dataset: expected one of the datasets ({known}),"
+                    f" got {run.dataset!r}"
+                )
+            _check_operator(name, run, self.datasets[run.dataset])
+        return self
+
+
+def _check_operator(name: str, run: OperatorRun, dataset: Dataset) -> None:
+    """Raise if the model or the loader of `run` does not fit the grid of its dataset."""
+    if len(run.model.modes) != len(dataset.grid):
+        raise ValueError(
+            f"runs.{name}.model.modes: expected {len(dataset.grid)} numbers for dataset"
+            f" {run.dataset!r}, got {len(run.model.modes)}"
+        )
+    points = min(dataset.grid) // run.train.grid_stride
+    if max(run.model.modes) > points // 2:
+        raise ValueError(
+            f"runs.{name}.model.modes: expected at most {points // 2} on a training grid of"
+            f" {points} points, got {max(run.model.modes)}"
+        )
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+def load(*files: Path | str) -> Experiment:
+    """Return the experiment in `files`, later ones overlaid on earlier ones.
+
+    Raises:
+        ConfigError: a file cannot be read or parsed, or its content is refused.
+    """
+    merged: dict[str, Any] = {}
+    for file in files:
+        merged = _overlay(merged, read_yaml(file))
+    return validate(merged, files)
+
+
+def validate(raw: Mapping[str, Any], files: Iterable[Path | str]) -> Experiment:
+    """Return the experiment in the merged mapping `raw`; `files` serve the error message.
+
+    Raises:
+        ConfigError: one line per complaint, `file: key: what was expected (got ...)`.
+    """
+    try:
+        return Experiment.model_validate(raw)
+    except ValidationError as error:
+        layers = [(str(file), read_yaml(file)) for file in files]
+        lines = [_complaint(detail, layers) for detail in error.errors()]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def read_yaml(file: Path | str) -> dict[str, Any]:
+    """Return the mapping in a YAML file; raises `ConfigError` naming file and line."""
+    try:
+        content = yaml.safe_load(Path(file).read_text())
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{file}:{mark.line + 1}" if mark else str(file)
+        raise ConfigError(f"{where}: {getattr(error, 'problem', error)}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{file}: expected a mapping at the top level")
+    return content
+
+
+def _overlay(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge as Snakemake does: mappings key by key, anything else replaced."""
+    merged = dict(base)
+    for key, value in top.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _overlay(merged[key], value) if both else value
+    return merged
+
+
+def _complaint(detail: Mapping[str, Any], layers: list[tuple[str, dict[str, Any]]]) -> str:
+    """Return one line for one pydantic error, naming the file that holds the key."""
+    # A validator over several keys names them itself: its message then extends the path.
+    message = detail["msg"].removeprefix("Value error, ")
+    path, depths = _visible_path(detail["loc"], [content for _, content in layers])
+    deepest = max(depths, default=0)
+    files = [file for (file, _), depth in zip(layers, depths, strict=True) if depth == deepest]
+    where = files[-1] if files else "--config"
+    key = ".".join(map(str, path))
+    if detail["type"] == "value_error":
+        return f"{where}: {key}.{message}" if key else f"{where}: {message}"
+    if detail["type"] == "missing":
+        return f"{where}: {key}: {message}"
+    return f"{where}: {key}: {message}, got {detail['input']!r}"
+
+
+def _visible_path(
+    loc: tuple[int | str, ...], contents: list[dict[str, Any]]
+) -> tuple[list[int | str], list[int]]:
+    """Drop the union tags pydantic puts in `loc`; return the path and its depth in each file."""
+    path: list[int | str] = []
+    nodes: list[Any] = list(contents)
+    depths = [0] * len(contents)
+    for part in loc:
+        children = [_child(node, part) for node in nodes]
+        found = any(child is not None for child in children)
+        if not found and _is_tag(part, nodes):
+            continue
+        path.append(part)
+        nodes = children
+        depths = [
+            depth + 1 if child is not None else depth
+            for depth, child in zip(depths, children, strict=True)
+        ]
+    return path, depths
+
+
+def _child(node: Any, part: int | str) -> Any:
+    if isinstance(node, Mapping):
+        return node.get(part)
+    if isinstance(node, list) and isinstance(part, int) and part < len(node):
+        return node[part]
+    return None
+
+
+def _is_tag(part: int | str, nodes: list[Any]) -> bool:
+    """Whether `part` names the chosen member of a union rather than a key of the file."""
+    kinds = {node["kind"] for node in nodes if isinstance(node, Mapping) and "kind" in node}
+    return part in kinds or part in ("pinn", "operator")

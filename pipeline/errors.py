@@ -1,0 +1,21 @@
+"""The exceptions a user may see: one line each, naming the file, the key and the remedy."""
+
+
+class PipelineError(Exception):
+    """A failure the user can act on; its text is one complete line."""
+
+
+class ConfigError(PipelineError):
+    """The experiment file asks for something that does not exist or makes no sense."""
+
+
+class StoreError(PipelineError):
+    """A Zarr store is half-written, damaged, or not the one the experiment describes."""
+
+
+class CheckpointError(PipelineError):
+    """A checkpoint is damaged or belongs to another model."""
+
+
+class SolverError(PipelineError):
+    """A solver did not reach the accuracy it was asked for."""
