@@ -4,6 +4,7 @@ Every Snakemake job parses the Snakefile and so imports this module: it depends 
 PyYAML and nothing heavier.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +20,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     Tag,
+    TypeAdapter,
     ValidationError,
     model_validator,
 )
@@ -319,6 +321,12 @@ def validate(raw: Mapping[str, Any], files: Iterable[Path | str]) -> Experiment:
         raise ConfigError("\n".join(lines)) from None
 
 
+def parse_run(raw: Mapping[str, Any]) -> PinnRun | OperatorRun:
+    """Return one validated run from its mapping, as a job receives it."""
+    run: PinnRun | OperatorRun = TypeAdapter(Run).validate_python(raw)
+    return run
+
+
 def read_yaml(file: Path | str) -> dict[str, Any]:
     """Return the mapping in a YAML file; raises `ConfigError` naming file and line."""
     try:
@@ -392,3 +400,13 @@ def _is_tag(part: int | str, nodes: list[Any]) -> bool:
     """Whether `part` names the chosen member of a union rather than a key of the file."""
     kinds = {node["kind"] for node in nodes if isinstance(node, Mapping) and "kind" in node}
     return part in kinds or part in ("pinn", "operator")
+
+
+def schema_text() -> str:
+    """Return the JSON schema of an experiment file, for editors and for readers."""
+    return json.dumps(Experiment.model_json_schema(), indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    # python -m pipeline.config > workflow/schemas/experiment.schema.json
+    print(schema_text(), end="")

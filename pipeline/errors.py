@@ -19,3 +19,7 @@ class CheckpointError(PipelineError):
 
 class SolverError(PipelineError):
     """A solver did not reach the accuracy it was asked for."""
+
+
+class ResultError(PipelineError):
+    """A result file is missing, damaged, or belongs to another experiment."""

@@ -19,7 +19,17 @@ from typing import Any
 from pydantic import BaseModel
 
 ROOT = Path(__file__).resolve().parent.parent
-_PACKAGES = ("pipeline", "cluster")
+# What a stage imports without its numbers depending on it: values of the configuration count
+# through `params`, and where a stage runs never changes what it computes.
+NEUTRAL = frozenset(
+    {
+        "pipeline.config",
+        "pipeline.console",
+        "pipeline.errors",
+        "pipeline.provenance",
+        "pipeline.stages",
+    }
+)
 _REPORTED = ("numpy", "scipy", "torch", "ray", "dask", "zarr", "python-flint", "snakemake")
 
 
@@ -44,12 +54,12 @@ def source_digest(*modules: str) -> str:
 
 
 def source_closure(*modules: str) -> frozenset[str]:
-    """Return the names of all project modules that importing `modules` may execute."""
+    """Return the modules of `pipeline` that importing `modules` may execute, less `NEUTRAL`."""
     closure: set[str] = set()
     pending = list(modules)
     while pending:
         module = pending.pop()
-        if module in closure:
+        if module in closure or module in NEUTRAL or not module.startswith("pipeline"):
             continue
         closure.add(module)
         pending.extend(_imports(module, _file_of(module).stat().st_mtime_ns))
@@ -72,11 +82,8 @@ def _imports(module: str, _mtime_ns: int) -> tuple[str, ...]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module)
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return tuple(
-        sorted(
-            name for name in found if name.split(".")[0] in _PACKAGES and _file_of(name).exists()
-        )
-    )
+    ours = (name for name in found if name.split(".")[0] == "pipeline")
+    return tuple(sorted(name for name in ours if _file_of(name).exists()))
 
 
 @contextmanager

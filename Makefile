@@ -1,0 +1,37 @@
+# `make run` sets everything up and runs the main job; `make test` passes the tests.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test check dashboard
+
+run: $(VENV)/.run
+	snakemake
+
+test: $(VENV)/.dev check
+	pytest -n 2 --dist loadfile
+
+# Everything that reads the code without running it.
+check: $(VENV)/.dev
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+	codespell
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+# Joins the stages of later `snakemake` runs to one Ray with one dashboard.
+dashboard: $(VENV)/.run
+	@echo "In another terminal: export RAY_ADDRESS=127.0.0.1:6379; snakemake"
+	ray start --head --block --port 6379 --disable-usage-stats
+
+$(VENV)/.run: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	touch $@

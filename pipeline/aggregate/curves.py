@@ -1,0 +1,171 @@
+"""Figures over time: loss, error, skill; and the solver's value against the degree."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pipeline.aggregate.collect import BoundResult, Results, RunResult
+from pipeline.aggregate.describe import problem_title
+from pipeline.aggregate.figure import (
+    COLOURS,
+    INK,
+    finish,
+    line_style,
+    log_axis,
+    panels,
+    style,
+    thin,
+)
+from pipeline.aggregate.quantities import exact_decimal, last_place, relative_gap, short
+
+
+def by_problem(results: Results) -> dict[str, list[RunResult]]:
+    """Return the runs grouped by the problem they solve, in the experiment's order."""
+    groups: dict[str, list[RunResult]] = {}
+    for run in results.runs:
+        groups.setdefault(problem_title(run.config, results.experiment), []).append(run)
+    return groups
+
+
+def loss_curves(results: Results) -> Figure:
+    """Draw the training loss of every run, one panel a problem."""
+    groups = by_problem(results)
+    columns = min(2, len(groups))
+    with style():
+        figure, axes = panels(-(-len(groups) // columns), columns, 3.1)
+        for panel in axes.flat[len(groups) :]:
+            panel.set_visible(False)
+        for panel, (title, runs) in zip(axes.flat, groups.items(), strict=False):
+            _curves(panel, runs, "loss", "train", "step")
+            finish(panel, title=title, xlabel="optimiser step", ylabel="training loss")
+            panel.legend()
+    return figure
+
+
+def error_curves(results: Results) -> Figure:
+    """Draw the test error of every run against steps and against wall time, one row a problem."""
+    groups = by_problem(results)
+    with style():
+        figure, axes = panels(len(groups), 2, 3.0, sharey="row")
+        for row, (title, runs) in zip(axes, groups.items(), strict=True):
+            for panel, key in zip(row, ("step", "elapsed_s"), strict=True):
+                _curves(panel, runs, "relative_l2", "test", key)
+                _trivial(panel, runs)
+            finish(row[0], title=title, xlabel="optimiser step", ylabel="relative L² test error")
+            finish(row[1], xlabel="training time in seconds")
+            # sharey hides the labels of the right panel; they are wanted at reading distance.
+            row[1].tick_params(labelleft=True)
+            row[0].legend()
+    return figure
+
+
+def skill_chart(results: Results) -> Figure | None:
+    """Draw the skill of every PINN run as a bar from 1, or return None without one."""
+    runs = [run for run in results.runs if "skill" in run.record["summary"]]
+    if not runs:
+        return None
+    skills = [float(run.record["summary"]["skill"]) for run in runs]
+    with style():
+        figure, axes = panels(1, 1, 0.75 + 0.32 * len(runs))
+        panel = axes[0, 0]
+        panel.barh(
+            range(len(runs)), [s - 1 for s in skills], left=1, color=COLOURS[0], height=0.55
+        )
+        for row, skill in enumerate(skills):
+            panel.annotate(
+                short(skill), (max(skill, 1), row), (5, 0), textcoords="offset points", va="center"
+            )
+        log_axis(panel.xaxis, [*skills, 1, 2 * max(skills)])
+        panel.set_xlim(min(0.8, 0.8 * min(skills)), 1.35 * max(*skills, 2))
+        panel.axvline(1, color=INK, linewidth=1)
+        panel.set_yticks(range(len(runs)), [run.name for run in runs])
+        panel.set_ylim(len(runs) - 0.5, -0.5)
+        panel.grid(axis="y", visible=False)
+        finish(panel, xlabel="skill = error of the trivial predictor / error of the run")
+    return figure
+
+
+def bound_convergence(bounds: Sequence[BoundResult]) -> Figure | None:
+    """Draw the relative gap of the solver's value to the published bound against the degree."""
+    with style():
+        figure, axes = panels(1, 1, 3.6)
+        panel = axes[0, 0]
+        values: list[float] = []
+        for index, result in enumerate(bounds):
+            values += _ladder(panel, result, index)
+        if not values:
+            return None
+        log_axis(panel.yaxis, values)
+        finish(
+            panel,
+            xlabel="degree of the polynomial",
+            ylabel="relative gap to the published bound",
+        )
+        panel.legend(ncols=2)
+    return figure
+
+
+def _curves(panel: Axes, runs: Sequence[RunResult], metric: str, split: str, key: str) -> None:
+    """Draw one metric of all runs; a long history as its median within its range."""
+    drawn: list[np.ndarray] = []
+    for index, run in enumerate(runs):
+        history = _history(run.metrics, metric, split)
+        if history.empty:
+            continue
+        x, y, low, high = thin(history[key].to_numpy(float), history["value"].to_numpy(float))
+        marker = "o" if len(x) <= 12 else None
+        panel.plot(x, y, label=run.name, marker=marker, markersize=3.5, **line_style(index))
+        panel.fill_between(x, low, high, color=COLOURS[index % len(COLOURS)], alpha=0.18, lw=0)
+        drawn.append(y)
+    if drawn:
+        log_axis(panel.yaxis, np.concatenate(drawn))
+
+
+def _history(metrics: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
+    rows = metrics[(metrics["metric"] == metric) & (metrics["split"] == split)]
+    # A logarithmic axis has no place for zero.
+    return rows[rows["value"] > 0]
+
+
+def _trivial(panel: Axes, runs: Sequence[RunResult]) -> None:
+    """Mark the error of the trivial predictor; runs of one problem share it."""
+    errors = [
+        float(run.record["summary"]["trivial_relative_l2"])
+        for run in runs
+        if "trivial_relative_l2" in run.record["summary"]
+    ]
+    if errors:
+        panel.axhline(errors[0], color=INK, linewidth=1, linestyle=(0, (4, 2)))
+        panel.annotate(
+            "trivial predictor", (1, errors[0]), (-2, 3), xycoords=panel.get_yaxis_transform(),
+            textcoords="offset points", ha="right",
+        )  # fmt: skip
+
+
+def _ladder(panel: Axes, result: BoundResult, index: int) -> list[float]:
+    """Draw one ladder of degrees; gaps below the published digits sit at their resolution."""
+    reference = result.published.value
+    floor = float(last_place(reference) / exact_decimal(reference)) or 1e-16
+
+    def gap(bound: str) -> float:
+        return max(abs(float(relative_gap(bound, reference))), floor)
+
+    steps = result.ladder
+    if not steps:
+        return []
+    gaps = [gap(bound) for _, bound in steps]
+    label = f"{result.name} (n = {result.config.formulation.dim}), solver"
+    degrees = [degree for degree, _ in steps]
+    panel.plot(degrees, gaps, marker="o", markersize=4, label=label, **line_style(index))
+    if result.proved_bound is not None:
+        proved = gap(result.proved_bound)
+        panel.plot(
+            result.config.formulation.degree, proved, marker="*", markersize=13, linestyle="none",
+            color=COLOURS[index % len(COLOURS)], markeredgecolor=INK, markeredgewidth=0.6,
+            label=f"{result.name}, proved",
+        )  # fmt: skip
+        gaps.append(proved)
+    return gaps

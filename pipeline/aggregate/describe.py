@@ -1,0 +1,58 @@
+"""Short names of problems, models and estimators for tables, figures and the console."""
+
+from typing import Any
+
+from pipeline.config import Bound, Dataset, FNO, MLP, Experiment, OperatorRun, PinnRun, SDGD
+
+_EQUATIONS = {
+    "poisson": "Poisson",
+    "allen_cahn": "Allen–Cahn",
+    "sine_gordon": "sine-Gordon",
+}
+
+
+def dataset_title(part: Dataset) -> str:
+    """Return the equation and grid of a dataset."""
+    grid = " × ".join(map(str, part.grid))
+    if part.problem.kind == "burgers":
+        return f"Burgers, viscosity {part.problem.viscosity:g}, {grid} points"
+    return f"Darcy, a ∈ {{{part.problem.low:g}, {part.problem.high:g}}}, {grid} points"
+
+
+def problem_title(part: PinnRun | OperatorRun, experiment: Experiment) -> str:
+    """Return the problem a run solves: runs with equal titles may be compared."""
+    if isinstance(part, OperatorRun):
+        return dataset_title(experiment.datasets[part.dataset])
+    problem = part.problem
+    centred = "Σc = 0" if problem.zero_sum else "Σc ≠ 0"
+    title = f"{_EQUATIONS[problem.equation]}, two-body solution, d = {problem.dim:,}, {centred}"
+    return title + (f", draw {problem.coefficient_seed}" if problem.coefficient_seed else "")
+
+
+def method_title(part: PinnRun | OperatorRun) -> str:
+    """Return model and estimator of a run."""
+    if isinstance(part.model, FNO):
+        modes = " × ".join(map(str, part.model.modes))
+        return f"FNO, {modes} modes, width {part.model.width}, depth {part.model.depth}"
+    assert isinstance(part.model, MLP) and isinstance(part, PinnRun)
+    mlp = f"MLP {part.model.width} × {part.model.depth}"
+    if isinstance(part.estimator, SDGD):
+        return f"{mlp}, SDGD, {part.estimator.sampled_axes} of {part.problem.dim:,} axes"
+    return f"{mlp}, full Laplacian (naive baseline)"
+
+
+def formulation_title(part: Bound) -> str:
+    """Return the formulation of a bound and its degree."""
+    return f"{part.formulation.kind.replace('_', '-')}, degree {part.formulation.degree}"
+
+
+def dimension(part: Any) -> int | None:
+    """Return the space dimension of a configured dataset, PINN run or bound."""
+    match part:
+        case Dataset():
+            return len(part.grid)
+        case PinnRun():
+            return part.problem.dim
+        case Bound():
+            return part.formulation.dim
+    return None

@@ -1,0 +1,116 @@
+"""Numbers as text: exact decimals that are never rounded below, and short forms for people."""
+
+import math
+import re
+from decimal import ROUND_CEILING, Context, Decimal
+
+_DECIMAL = re.compile(r"[0-9]{1,4000}(\.[0-9]{1,4000})?([eE][+-]?[0-9]{1,4})?")
+# Enough digits that differences of two decimals of the accepted size are exact in practice.
+_EXACT = Context(prec=12_000)
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def exact_decimal(text: str) -> Decimal:
+    """Return the positive decimal written in `text`, exactly.
+
+    Raises:
+        ValueError: `text` is no plain positive decimal such as "0.2536" or "4.5e-7".
+    """
+    if not isinstance(text, str) or not _DECIMAL.fullmatch(text):
+        raise ValueError(f"expected a positive decimal such as '0.25', got {str(text)[:40]!r}")
+    value = Decimal(text)
+    if value <= 0:
+        raise ValueError(f"expected a positive decimal, got {text[:40]!r}")
+    return value
+
+
+def float_above(text: str) -> float:
+    """Return the least double that is not below the decimal in `text`."""
+    nearest = float(text)
+    return nearest if Decimal(nearest) >= exact_decimal(text) else math.nextafter(nearest, math.inf)
+
+
+def shorten_above(text: str, digits: int = 16) -> str:
+    """Return the decimal in `text` with at most `digits` significant digits, rounded upward."""
+    value = Context(prec=digits, rounding=ROUND_CEILING).create_decimal(exact_decimal(text))
+    return f"{value:f}"
+
+
+def last_place(text: str) -> Decimal:
+    """Return one unit in the last written place of `text`; 0 for an integer, which is exact."""
+    if text.isdigit():
+        return Decimal(0)
+    return Decimal(1).scaleb(int(exact_decimal(text).as_tuple().exponent))
+
+
+def relative_gap(bound: str, reference: str) -> Decimal:
+    """Return (bound - reference) / reference, computed in decimal arithmetic."""
+    base = exact_decimal(reference)
+    difference = _EXACT.subtract(exact_decimal(bound), base)
+    return Context(prec=30).divide(difference, base)
+
+
+def same_digits(bound: str, reference: str) -> bool:
+    """Whether `bound` equals `reference` up to one unit in the last place of `reference`."""
+    difference = _EXACT.subtract(exact_decimal(bound), exact_decimal(reference))
+    return abs(difference) <= last_place(reference)
+
+
+def gap_text(bound: str, reference: str) -> str:
+    """Return the relative gap for a table; a gap below the reference's last digit is no gap."""
+    if exact_decimal(bound) == exact_decimal(reference):
+        return "0"
+    if same_digits(bound, reference):
+        digits = len(exact_decimal(reference).as_tuple().digits)
+        return f"none in all {digits} digits"
+    return scientific(float(relative_gap(bound, reference)), sign=True)
+
+
+def scientific(value: float, digits: int = 2, *, sign: bool = False) -> str:
+    """Return `value` as 1.2 × 10⁻³ (`digits` significant digits)."""
+    mantissa, exponent = f"{value:{'+' if sign else ''}.{digits - 1}e}".split("e")
+    return f"{mantissa.replace('-', '−')} × {power_of_ten(int(exponent))}"
+
+
+def power_of_ten(exponent: int) -> str:
+    """Return 10⁻³ for -3."""
+    return "10" + str(exponent).translate(_SUPERSCRIPT)
+
+
+def short(value: float | None, digits: int = 3) -> str:
+    """Return `value` with `digits` significant digits, without a needless exponent."""
+    if value is None:
+        return "–"
+    if value == 0 or 1e-3 <= abs(value) < 10**digits:
+        return f"{value:.{digits}g}"
+    if 10**digits <= abs(value) < 1e9:
+        return f"{value:,.0f}"
+    return scientific(value, digits)
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction in percent with three significant digits."""
+    return "–" if value is None else f"{short(100 * value)} %"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time span as "4.2 s", "3 min 05 s" or "2 h 10 min"."""
+    if seconds is None:
+        return "–"
+    if seconds < 100:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 100:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def size(num_bytes: float | None) -> str:
+    """Return a number of bytes in binary units."""
+    if num_bytes is None:
+        return "–"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if num_bytes < 1024:
+            return f"{num_bytes:.3g} {unit}"
+        num_bytes /= 1024
+    return f"{num_bytes:.3g} TiB"

@@ -1,0 +1,153 @@
+"""The tidy table of an experiment: one row a number, each labelled by what stands behind it.
+
+Columns: stage, name, quantity, value (float64), text (exact decimal where the number has one),
+label, unit, dim (space dimension), detail.
+
+Labels: `proved` - an upper bound from a verdict, rounded upward in `text` and in `value`;
+`published` - quoted from the literature; `empirical` - anything measured or computed without
+proof; `rejected` - a certificate that was refused, without a number, the reason in `detail`.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+
+from pipeline.aggregate.collect import BoundResult, Results
+from pipeline.aggregate.describe import dimension, formulation_title, method_title, problem_title
+from pipeline.aggregate.quantities import float_above, relative_gap
+
+COLUMNS = {
+    "stage": "str",
+    "name": "str",
+    "quantity": "str",
+    "value": "float64",
+    "text": "str",
+    "label": "str",
+    "unit": "str",
+    "dim": "Int64",
+    "detail": "str",
+}
+_UNITS = {
+    "relative_l2": "1",
+    "trivial_relative_l2": "1",
+    "skill": "1",
+    "samples_per_second": "1/s",
+    "seconds_per_sample": "s",
+    "num_parameters": "1",
+    "bytes": "B",
+    "num_samples": "1",
+    "num_steps": "1",
+    "degree": "1",
+    "wall_time_s": "s",
+    "peak_memory_mb": "MB",
+}
+Row = dict[str, Any]
+
+
+def summary_table(results: Results) -> pd.DataFrame:
+    """Return all numbers of `results`, one a row (columns and labels: see the module)."""
+    rows = [*_datasets(results), *_runs(results)]
+    for result in results.bounds:
+        rows += _bound(result)
+    columns = {key: [row.get(key) for row in rows] for key in COLUMNS}
+    return pd.DataFrame({key: pd.Series(columns[key], dtype=COLUMNS[key]) for key in COLUMNS})
+
+
+def _datasets(results: Results) -> Iterator[Row]:
+    for result in results.datasets:
+        base = {"stage": "generate", "name": result.name, "dim": dimension(result.config)}
+        yield from _measured(base, result.record)
+
+
+def _runs(results: Results) -> Iterator[Row]:
+    for result in results.runs:
+        base = {
+            "stage": "train",
+            "name": result.name,
+            "dim": dimension(result.config),
+            "detail": f"{problem_title(result.config, results.experiment)};"
+            f" {method_title(result.config)}",
+        }
+        yield from _measured(base, result.record)
+        last_step = {"num_steps": int(result.metrics["step"].max())}
+        yield from _measured(base, {"summary": last_step})
+
+
+def _measured(base: Row, record: dict[str, Any]) -> Iterator[Row]:
+    """Yield one empirical row for each number of a run record's summary, time and memory."""
+    costs = {key: record[key] for key in ("wall_time_s", "peak_memory_mb") if key in record}
+    for quantity, number in {**record["summary"], **costs}.items():
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            continue
+        unit = _UNITS.get(quantity.split("@")[0])
+        yield base | {
+            "quantity": quantity, "value": float(number), "label": "empirical", "unit": unit
+        }  # fmt: skip
+
+
+def _bound(result: BoundResult) -> list[Row]:
+    dim = dimension(result.config)
+    title = formulation_title(result.config)
+    search = {"stage": "search", "name": result.name, "dim": dim, "detail": title}
+    certify = search | {"stage": "certify"}
+    rows = list(_measured(search, result.record))
+    claimed = result.record["summary"].get("bound")
+    if isinstance(claimed, str):
+        rows.append(
+            search
+            | {
+                "quantity": "solver_value",
+                "value": float(claimed),
+                "text": claimed,
+                "label": "empirical",
+                "unit": "density",
+                "detail": f"{title}; the solver's own value, no bound unless certified",
+            }
+        )
+    rows.append(certify | _proved_or_rejected(result))
+    rows.append(_seconds(certify, result.verdict.seconds))
+    published = result.published
+    rows.append(certify | _published("published_upper_bound", published.value, published))
+    if result.packing is not None:
+        source = result.packing
+        rows.append(certify | _published("best_known_packing", source.value, source))
+    if result.proved_bound is not None:
+        gap = relative_gap(result.proved_bound, published.value)
+        rows.append(certify | _gap(gap, published.value))
+    return rows
+
+
+def _proved_or_rejected(result: BoundResult) -> Row:
+    bound = result.proved_bound
+    if bound is None:
+        return {
+            "quantity": "upper_bound", "label": "rejected", "unit": "density",
+            "detail": result.verdict.failed_condition,
+        }  # fmt: skip
+    return {
+        "quantity": "upper_bound", "value": float_above(bound), "text": bound,
+        "label": "proved", "unit": "density",
+    }  # fmt: skip
+
+
+def _seconds(base: Row, seconds: float) -> Row:
+    return base | {
+        "quantity": "wall_time_s", "value": seconds, "label": "empirical", "unit": "s"
+    }  # fmt: skip
+
+
+def _published(quantity: str, text: str, source: Any) -> Row:
+    detail = "; ".join(part for part in (source.name, source.kind, source.source) if part)
+    return {
+        "quantity": quantity, "value": float(text), "text": text,
+        "label": "published", "unit": "density", "detail": detail,
+    }  # fmt: skip
+
+
+def _gap(gap: Decimal, reference: str) -> Row:
+    return {
+        "quantity": "relative_gap_to_published", "value": float(gap), "label": "empirical",
+        "unit": "1", "detail": f"(proved - published) / published, published = {reference}",
+    }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Data generation: pure samples, one task per shard, resumable."""

@@ -1,0 +1,1 @@
+"""Reference solvers: spectral time stepping, preconditioned conjugate gradients."""

@@ -1,0 +1,134 @@
+"""Fourth-order exponential time differencing (ETDRK4) for u_t = L u + N(u) in Fourier space."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+
+from pipeline.errors import SolverError
+
+ORDER = 4
+_CONTOUR_POINTS = 64
+
+Nonlinearity = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """The diagonal coefficients of one ETDRK4 step of length h, z = h L (Kassam & Trefethen)."""
+
+    half: np.ndarray  # exp(z/2)
+    full: np.ndarray  # exp(z)
+    stage: np.ndarray  # h (e^{z/2} - 1) / z
+    first: np.ndarray  # h (-4 - z + e^z (4 - 3z + z²)) / z³
+    middle: np.ndarray  # 2h (2 + z + e^z (z - 2)) / z³
+    last: np.ndarray  # h (-4 - 3z - z² + e^z (4 - z)) / z³
+
+
+def coefficients(linear: np.ndarray, step: float) -> Coefficients:
+    """Return the step coefficients for the diagonal operator `linear` (real or complex).
+
+    The quotients cancel catastrophically near z = 0, so each is averaged over 64 points of the
+    unit circle around z, which is exact up to rounding for entire functions (mean value property,
+    trapezoidal rule). Cost: 64 evaluations for each entry of `linear`, once.
+    Reference: Kassam & Trefethen, SIAM J. Sci. Comput. 26 (2005), 1214–1233, eqs. (2.5), (3.3).
+    """
+    z = step * np.asarray(linear)[..., None]
+    # Half-step angles make the points symmetric about the real axis: real z give real means.
+    angles = 2 * np.pi * (np.arange(_CONTOUR_POINTS) + 0.5) / _CONTOUR_POINTS
+    r = z + np.exp(1j * angles)
+    e = np.exp(r)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        average = step * values.mean(axis=-1)
+        return average if np.iscomplexobj(linear) else average.real
+
+    return Coefficients(
+        half=np.exp(z[..., 0] / 2),
+        full=np.exp(z[..., 0]),
+        stage=mean((np.exp(r / 2) - 1) / r),
+        first=mean((-4 - r + e * (4 - 3 * r + r**2)) / r**3),
+        middle=2 * mean((2 + r + e * (r - 2)) / r**3),
+        last=mean((-4 - 3 * r - r**2 + e * (4 - r)) / r**3),
+    )
+
+
+def integrate(
+    state: np.ndarray,
+    linear: np.ndarray,
+    nonlinearity: Nonlinearity,
+    final_time: float,
+    time_step: float,
+) -> np.ndarray:
+    """Return the Fourier coefficients at `final_time`, from `state` at time 0, to O(h⁴).
+
+    Steps of equal length h <= `time_step` with h dividing `final_time`. `state` has shape
+    (..., modes), `linear` broadcasts against it, `nonlinearity` maps such an array to a new one.
+    Guarantee: fourth order in h for smooth solutions, exact for N = 0. No error control: compare
+    with half the step. Cost: 4 evaluations of `nonlinearity` a step.
+    Reference: Cox & Matthews, J. Comput. Phys. 176 (2002), 430–455, eqs. (26)–(29).
+
+    Raises:
+        SolverError: the solution became infinite or NaN.
+    """
+    num_steps = max(1, int(np.ceil(final_time / time_step * (1 - 1e-12))))
+    c = coefficients(linear, final_time / num_steps)
+    state = state.copy()
+    # Overflow is reported once, below, rather than as a warning in every later step.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(num_steps):
+            state = _step(state, c, nonlinearity)
+    if not np.isfinite(state).all():
+        raise SolverError(
+            f"solvers.etdrk: expected a finite solution at t={final_time}, got inf or nan with"
+            f" {num_steps} steps; use a smaller time_step"
+        )
+    return state
+
+
+def _step(u: np.ndarray, c: Coefficients, nonlinearity: Nonlinearity) -> np.ndarray:
+    half_u = c.half * u
+    n_u = nonlinearity(u)
+    a = c.stage * n_u
+    a += half_u
+    n_a = nonlinearity(a)
+    b = c.stage * n_a
+    b += half_u
+    n_b = nonlinearity(b)
+    a *= c.half
+    b = 2 * n_b
+    b -= n_u
+    b *= c.stage
+    b += a
+    n_c = nonlinearity(b)
+    n_a += n_b
+    n_a *= c.middle
+    n_u *= c.first
+    n_c *= c.last
+    u = c.full * u
+    u += n_a
+    u += n_u
+    u += n_c
+    return u
+
+
+def kept_modes(num_points: int) -> int:
+    """Return the number of modes 0..K with 3K < `num_points` (the 2/3 rule).
+
+    A product of two fields with modes up to K has modes up to 2K; on the grid mode 2K aliases to
+    num_points - 2K > K, outside what is kept.
+    """
+    return (num_points + 2) // 3
+
+
+def squared(u: np.ndarray, num_points: int) -> np.ndarray:
+    """Return the real-FFT coefficients of v² for v with coefficients `u`, (..., modes) both.
+
+    Unnormalised forward transform on `num_points` points of a periodic line. Exact, free of
+    aliasing, if u has at most `kept_modes(num_points)` modes: the result is v² truncated to them.
+    Cost: one inverse and one forward FFT.
+    """
+    values = scipy.fft.irfft(u, num_points)
+    values *= values
+    return np.asarray(scipy.fft.rfft(values, overwrite_x=True))[..., : u.shape[-1]]

@@ -1,0 +1,1 @@
+"""Training: pure single-device tasks, the loop that drives them, and the stage at the edge."""

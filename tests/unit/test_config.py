@@ -1,0 +1,128 @@
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline import config
+from pipeline.errors import ConfigError
+
+GOOD = {
+    "schema_version": 1,
+    "seed": 1,
+    "datasets": {
+        "b": {
+            "problem": {"kind": "burgers", "viscosity": 0.1},
+            "grid": [64],
+            "num_samples": 40,
+            "num_test": 20,
+            "samples_per_shard": 20,
+        }
+    },
+    "runs": {
+        "op": {
+            "dataset": "b",
+            "model": {"kind": "fno", "modes": [8]},
+            "train": {"num_epochs": 1, "batch_size": 20},
+        },
+        "pinn": {
+            "problem": {"kind": "two_body", "dim": 100},
+            "model": {"kind": "mlp"},
+            "estimator": {"kind": "sdgd", "sampled_axes": 16},
+            "train": {"num_steps": 10},
+        },
+    },
+    "bounds": {"e8": {"formulation": {"kind": "two_point", "dim": 8, "degree": 11}}},
+}
+
+
+def write(folder: Path, content: dict, name: str = "mine.yaml") -> Path:
+    path = folder / name
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def changed(keys: str, value: object) -> dict:
+    content = copy.deepcopy(GOOD)
+    *parents, last = keys.split(".")
+    node = content
+    for key in parents:
+        node = node[key]
+    node[last] = value
+    return content
+
+
+def test_a_good_file_round_trips(tmp_path):
+    experiment = config.load(write(tmp_path, GOOD))
+    again = config.validate(experiment.model_dump(mode="json"), [])
+    assert again == experiment
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("runs.op.train.sampled_axis", 3, "runs.op.train.sampled_axis: Extra inputs are not"),
+        ("runs.pinn.modle", {}, "runs.pinn.modle: Extra inputs are not permitted"),
+        ("datasets.b.problem.viscosity", -0.1, "datasets.b.problem.viscosity: Input should be gre"),
+        (
+            "datasets.b.problem.viscosity",
+            float("nan"),
+            "datasets.b.problem.viscosity: Input should",
+        ),
+        ("runs.pinn.problem.dim", 0, "runs.pinn.problem.dim: Input should be greater than or"),
+        ("bounds.e8.formulation.dim", 0, "bounds.e8.formulation.dim: Input should be greater than"),
+        ("runs.op.dataset", "c", "runs.op.dataset: expected one of the datasets (b), got 'c'"),
+        ("datasets.b.num_samples", 41, "datasets.b.num_samples: expected a multiple of"),
+        ("datasets.b.num_test", 40, "datasets.b.num_test: expected less than num_samples=40"),
+        ("datasets.b.grid", [64, 64], "datasets.b.grid: burgers needs 1 axes, got 2"),
+        ("runs.op.train.batch_size", 3, "runs.op.train.batch_size: expected a multiple of"),
+        ("runs.op.model.modes", [8, 8], "runs.op.model.modes: expected 1 numbers for dataset"),
+        ("runs.op.model.modes", [40], "runs.op.model.modes: expected at most 32 on a training"),
+        ("runs.pinn.problem.dim", 4, "runs.pinn.estimator.sampled_axes: expected at most"),
+        ("runs.pinn.estimator.kind", "sdgdd", "runs.pinn.estimator: Input tag 'sdgdd' found"),
+        ("seed", -1, "seed: Input should be greater than or equal to 0"),
+        ("schema_version", 2, "schema_version: Input should be 1, got 2"),
+    ],
+)
+def test_a_mistake_is_one_line_with_file_key_and_expectation(tmp_path, key, value, expected):
+    path = write(tmp_path, changed(key, value))
+    with pytest.raises(ConfigError) as caught:
+        config.load(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: {expected}")
+    assert "\n" not in message
+
+
+def test_a_missing_key_is_named(tmp_path):
+    content = copy.deepcopy(GOOD)
+    del content["runs"]["pinn"]["train"]
+    with pytest.raises(ConfigError, match=r"mine.yaml: runs.pinn.train: Field required"):
+        config.load(write(tmp_path, content))
+
+
+def test_overlays_merge_and_the_guilty_file_is_named(tmp_path):
+    base = write(tmp_path, GOOD, "base.yaml")
+    good = write(tmp_path, {"runs": {"pinn": {"problem": {"dim": 200}}}}, "wider.yaml")
+    assert config.load(base, good).runs["pinn"].problem.dim == 200
+    assert config.load(base, good).runs["op"] == config.load(base).runs["op"]
+    bad = write(tmp_path, {"runs": {"pinn": {"problem": {"dim": 0}}}}, "bad.yaml")
+    with pytest.raises(ConfigError, match=r"bad.yaml: runs.pinn.problem.dim"):
+        config.load(base, bad)
+    with pytest.raises(ConfigError, match=r"bad.yaml: runs.pinn.problem.dim"):
+        config.load(bad, base, bad, good.with_name("base.yaml"), bad)
+
+
+def test_a_file_that_is_not_yaml_is_named(tmp_path):
+    path = tmp_path / "broken.yaml"
+    path.write_text("seed: 1\nruns: [1, 2\n")
+    with pytest.raises(ConfigError, match=r"broken.yaml:3: "):
+        config.load(path)
+    with pytest.raises(ConfigError, match=r"absent.yaml: No such file"):
+        config.load(tmp_path / "absent.yaml")
+
+
+def test_the_stored_schema_is_the_models_schema():
+    stored = Path(config.__file__).parent.parent / "workflow/schemas/experiment.schema.json"
+    assert stored.read_text() == config.schema_text(), (
+        "run: python -m pipeline.config > workflow/schemas/experiment.schema.json"
+    )

@@ -1,0 +1,12 @@
+import pytest
+from harness import Checkout
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A checkout in which the smoke experiment has run to its end, undisturbed."""
+    checkout = Checkout.copy_to(tmp_path_factory.mktemp("finished"))
+    done = checkout.snakemake()
+    assert done.returncode == 0, done.stdout + done.stderr
+    (checkout.root / "first_run.txt").write_text(done.stdout)
+    return checkout

@@ -1,0 +1,86 @@
+"""Bad input ends Snakemake with one line and before any job."""
+
+import shutil
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.slow
+
+
+def refusal(checkout, *files: str) -> str:
+    """Return the one line that Snakemake ends with, having started nothing."""
+    before = sorted(path for path in (checkout.root / "results").rglob("*"))
+    done = checkout.snakemake(files=("tests/workflow/smoke.yaml", *files))
+    assert done.returncode == 1
+    assert sorted(path for path in (checkout.root / "results").rglob("*")) == before
+    lines = [x for x in done.stderr.splitlines() if x and not x.startswith("Using ")]
+    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("overlay", "key"),
+    [
+        ({"runs": {"ball_sdgd": {"train": {"num_step": 3}}}}, "runs.ball_sdgd.train.num_step: "),
+        ({"runs": {"waves_fno": {"dataset": "wave"}}}, "runs.waves_fno.dataset: expected one of"),
+        (
+            {"datasets": {"waves": {"problem": {"viscosity": -1}}}},
+            "datasets.waves.problem.viscosity: Input should be greater than 0",
+        ),
+        ({"runs": {"ball_sdgd": {"problem": {"dim": 0}}}}, "runs.ball_sdgd.problem.dim: Input"),
+        (
+            {"bounds": {"packing_d8": {"formulation": {"dim": 0}}}},
+            "bounds.packing_d8.formulation.dim: Input should be greater than or equal to 1",
+        ),
+    ],
+)
+def test_a_mistake_in_an_overlay(finished, tmp_path, overlay, key):
+    path = tmp_path / "overlay.yaml"
+    path.write_text(yaml.safe_dump(overlay))
+    assert refusal(finished, str(path)).startswith(f"{path}: {key}")
+
+
+@pytest.fixture
+def store(finished, tmp_path):
+    """The finished store, put back as it was after the test."""
+    path = finished.root / "data/waves.zarr"
+    shutil.copytree(path, tmp_path / "kept")
+    yield path
+    shutil.rmtree(path)
+    shutil.copytree(tmp_path / "kept", path)
+
+
+def shard_file(store, array):
+    return next(path for path in sorted((store / array / "c").rglob("*")) if path.is_file())
+
+
+def test_a_flipped_bit_in_a_store(finished, store):
+    shard = shard_file(store, "inputs")
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    line = refusal(finished)
+    assert line.startswith("data/waves.zarr") and "shard" in line
+
+
+def test_a_missing_shard(finished, store):
+    shard_file(store, "targets").unlink()
+    assert "shard" in refusal(finished)
+
+
+def test_a_half_written_store(finished, store):
+    path = store / "zarr.json"
+    path.write_text(path.read_text().replace('"complete": true', '"complete": false'))
+    line = refusal(finished)
+    assert line.startswith("data/waves.zarr") and "complete" in line
+
+
+def test_a_checkpoint_of_another_model(finished, tmp_path):
+    path = tmp_path / "overlay.yaml"
+    start = {"initial_checkpoint": "results/train/ball_sdgd/checkpoint"}
+    path.write_text(yaml.safe_dump({"runs": {"waves_fno": start}}))
+    line = refusal(finished, str(path))
+    assert "runs.waves_fno.initial_checkpoint" in line
+    assert "results/train/ball_sdgd/checkpoint" in line and "expected" in line

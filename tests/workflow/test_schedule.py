@@ -1,0 +1,97 @@
+"""Which jobs each edit and each overlay schedules, on a finished experiment."""
+
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.slow
+
+TRAIN = {"train:waves_fno", "train:ball_sdgd"}
+EVERYTHING = TRAIN | {"generate:waves", "search:packing_d8", "certify:packing_d8", "aggregate"}
+
+
+@contextmanager
+def edited(path: Path):
+    """Append a comment to a source file, and take it back."""
+    original = path.read_text()
+    path.write_text(original + "\n# An edit.\n")
+    try:
+        yield
+    finally:
+        path.write_text(original)
+
+
+def test_the_run_ends_with_a_table_and_the_report(finished):
+    closing = (finished.root / "first_run.txt").read_text()
+    assert "proved" in closing and "results/report.html" in closing
+    for name in ("results/summary.parquet", "results/report.html", "results/run.json"):
+        assert (finished.root / name).stat().st_size > 0
+    for folder in ("train/waves_fno", "train/ball_sdgd", "search/packing_d8", "certify/packing_d8"):
+        assert (finished.root / "results" / folder / "run.json").exists()
+
+
+def test_a_second_run_does_nothing(finished):
+    assert finished.scheduled() == set()
+    done = finished.snakemake()
+    assert done.returncode == 0 and "Nothing to be done" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("pipeline/estimators/sdgd.py", {"train:ball_sdgd", "aggregate"}),
+        ("pipeline/problems/two_body.py", {"train:ball_sdgd", "aggregate"}),
+        ("pipeline/estimators/full.py", set()),
+        ("pipeline/models/fno.py", {"train:waves_fno", "aggregate"}),
+        ("pipeline/training/loop.py", TRAIN | {"aggregate"}),
+        ("pipeline/solvers/etdrk.py", {"generate:waves", "train:waves_fno", "aggregate"}),
+        ("pipeline/solvers/darcy.py", set()),
+        ("pipeline/packing/solver.py", {"search:packing_d8", "certify:packing_d8", "aggregate"}),
+        ("pipeline/certify/verify.py", {"certify:packing_d8", "aggregate"}),
+        ("pipeline/aggregate/report.py", {"aggregate"}),
+        ("cluster/ray_cluster.py", set()),
+        ("pipeline/provenance.py", set()),
+    ],
+)
+def test_an_edit_reruns_what_uses_it(finished, file, expected):
+    with edited(finished.root / file):
+        assert finished.scheduled() == expected
+
+
+def test_forcing_a_rule_reruns_it_and_what_depends_on_it(finished):
+    assert finished.scheduled("-R", "train") == TRAIN | {"aggregate"}
+
+
+@pytest.mark.parametrize(
+    ("overlay", "expected"),
+    [
+        ({"seed": 8}, EVERYTHING),
+        ({"runs": {"ball_sdgd": {"train": {"num_steps": 70}}}}, {"train:ball_sdgd", "aggregate"}),
+        (
+            {"datasets": {"waves": {"problem": {"viscosity": 0.2}}}},
+            {"generate:waves", "train:waves_fno", "aggregate"},
+        ),
+        (
+            {"bounds": {"line": {"formulation": {"kind": "two_point", "dim": 1, "degree": 11}}}},
+            {"search:line", "certify:line", "aggregate"},
+        ),
+    ],
+)
+def test_an_overlay_reruns_what_it_changes(finished, tmp_path, overlay, expected):
+    path = tmp_path / "overlay.yaml"
+    path.write_text(yaml.safe_dump(overlay))
+    assert finished.scheduled(files=("tests/workflow/smoke.yaml", str(path))) == expected
+
+
+def test_a_bare_snakemake_plans_the_main_job(finished):
+    jobs = finished.scheduled(files=())
+    assert {"generate:burgers_nu1e-1", "generate:darcy_64", "train:burgers_fno"} <= jobs
+    assert {"search:packing_d24", "certify:packing_d24", "aggregate"} <= jobs
+
+
+def test_the_slurm_profile_resolves(finished):
+    done = finished.snakemake("-n", "--profile", "slurm", files=())
+    assert done.returncode == 0, done.stderr
+    assert "Using profile slurm" in done.stderr and "train" in done.stdout + done.stderr

@@ -1,0 +1,32 @@
+# Everything the experiment names -> one table and one self-contained report.
+
+
+rule aggregate:
+    input:
+        datasets=expand("data/{name}.run.json", name=experiment.datasets),
+        runs=expand(
+            "results/train/{name}/{file}",
+            name=experiment.runs,
+            file=["run.json", "metrics.parquet", "prediction.npz"],
+        ),
+        traces=expand("results/search/{name}/trace.json", name=experiment.bounds),
+        searches=expand("results/search/{name}/run.json", name=experiment.bounds),
+        verdicts=expand("results/certify/{name}/verdict.json", name=experiment.bounds),
+    output:
+        summary="results/summary.parquet",
+        table=SUMMARY,
+        report=report("results/report.html", caption="../report/report.rst"),
+        record="results/run.json",
+    log:
+        "logs/aggregate.log",
+    benchmark:
+        "logs/benchmark/aggregate.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=20,
+    params:
+        config=experiment.model_dump(mode="json"),
+        source=source_digest("pipeline.aggregate.stage"),
+    script:
+        "../scripts/aggregate.py"

@@ -1,0 +1,23 @@
+# candidate.json -> verdict.json: the independent verifier proves the bound or rejects it.
+
+
+rule certify:
+    input:
+        candidate="results/search/{bound}/candidate.json",
+    output:
+        verdict="results/certify/{bound}/verdict.json",
+        record="results/certify/{bound}/run.json",
+    log:
+        "logs/certify/{bound}.log",
+    benchmark:
+        "logs/benchmark/certify/{bound}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=120,
+    params:
+        config=stage_config("bounds", "bound"),
+        source=source_digest("pipeline.certify.verify"),
+        seed=experiment.seed,
+    script:
+        "../scripts/certify.py"

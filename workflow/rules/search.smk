@@ -1,0 +1,22 @@
+# bounds.<name> -> results/search/<name>/candidate.json: high-precision solves as Ray tasks.
+
+
+rule search:
+    output:
+        candidate="results/search/{bound}/candidate.json",
+        trace="results/search/{bound}/trace.json",
+        record="results/search/{bound}/run.json",
+    log:
+        "logs/search/{bound}.log",
+    benchmark:
+        "logs/benchmark/search/{bound}.tsv"
+    threads: 2
+    resources:
+        mem_mb=3000,
+        runtime=120,
+    params:
+        config=stage_config("bounds", "bound"),
+        source=stage_source("bounds", "bound"),
+        seed=experiment.seed,
+    script:
+        "../scripts/search.py"

@@ -1,0 +1,14 @@
+"""Adapter of the rule `aggregate`."""
+
+from pathlib import Path
+
+from pipeline import config, console
+from pipeline.aggregate import stage
+
+with console.stage(snakemake.log[0]):
+    stage.run(
+        config.validate(snakemake.params.config, []),
+        data=Path("data"),
+        results=Path("results"),
+        source=snakemake.params.source,
+    )

@@ -1,0 +1,17 @@
+"""Adapter of the rule `generate`."""
+
+from pathlib import Path
+
+from pipeline import config, console
+from pipeline.datagen import stage
+
+with console.stage(snakemake.log[0]):
+    stage.run(
+        config.Dataset.model_validate(snakemake.params.config),
+        name=snakemake.wildcards.dataset,
+        seed=snakemake.params.seed,
+        store=Path(snakemake.output.store).parent,
+        record=Path(snakemake.output.record),
+        num_workers=snakemake.threads,
+        source=snakemake.params.source,
+    )

@@ -1,0 +1,15 @@
+"""Adapter of the rule `search`."""
+
+from pathlib import Path
+
+from pipeline import config, console
+from pipeline.packing import stage
+
+with console.stage(snakemake.log[0]):
+    stage.run(
+        config.Bound.model_validate(snakemake.params.config),
+        name=snakemake.wildcards.bound,
+        seed=snakemake.params.seed,
+        output=Path(snakemake.output.record).parent,
+        source=snakemake.params.source,
+    )

@@ -1,0 +1,17 @@
+"""Adapter of the rule `train`."""
+
+from pathlib import Path
+
+from pipeline import config, console
+from pipeline.training import stage
+
+with console.stage(snakemake.log[0]):
+    stage.run(
+        config.parse_run(snakemake.params.config),
+        name=snakemake.wildcards.run,
+        seed=snakemake.params.seed,
+        output=Path(snakemake.output.record).parent,
+        state=Path(snakemake.params.state),
+        store=Path(snakemake.input.store[0]).parent if snakemake.input.store else None,
+        source=snakemake.params.source,
+    )
