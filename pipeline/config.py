@@ -225,14 +225,14 @@ class TwoPoint(Frozen):
 
     kind: Literal["two_point"]
     dim: Annotated[int, Field(ge=1, le=48)]
-    degree: Annotated[int, Field(ge=3, le=401)] = 47
+    degree: Annotated[int, Field(ge=3, le=403)] = 47
 
     @model_validator(mode="after")
-    def _odd(self) -> "TwoPoint":
-        if self.degree % 2 == 0:
+    def _quadrature_exists(self) -> "TwoPoint":
+        if self.degree % 4 != 3:
             raise ValueError(
-                f"degree: expected an odd number (one simple and (degree-1)/2 double roots),"
-                f" got {self.degree}"
+                f"degree: expected 3, 7, 11, ... (4m + 3: m double roots shared by f and its"
+                f" transform), got {self.degree}"
             )
         return self
 

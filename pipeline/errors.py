@@ -17,6 +17,10 @@ class CheckpointError(PipelineError):
     """A checkpoint is damaged or belongs to another model."""
 
 
+class TrainingError(PipelineError):
+    """A training run diverged, or its workers failed again and again."""
+
+
 class SolverError(PipelineError):
     """A solver did not reach the accuracy it was asked for."""
 

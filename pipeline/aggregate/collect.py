@@ -14,7 +14,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from pipeline.aggregate import files
-from pipeline.aggregate.quantities import exact_decimal, last_place
+from pipeline.aggregate.quantities import exact_decimal, last_place, same_digits
 from pipeline.config import Bound, Dataset, Experiment, OperatorRun, PinnRun
 from pipeline.errors import ResultError
 from pipeline.packing import known
@@ -28,6 +28,8 @@ _VERDICT = {
     "certificate_sha256": str,
     "seconds": (int, float),
 }
+_PINN_ARRAYS = ("exact", "prediction", "ray_radius", "ray_exact", "ray_prediction")
+_OPERATOR_ARRAYS = ("input", "truth", "prediction", "coordinates", "relative_l2")
 
 
 @dataclass(frozen=True)
@@ -52,25 +54,32 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the verifier said; `bound` is there exactly if `status` is "proved"."""
+    """What the verifier said; `bound` is there exactly if `status` is "proved".
+
+    `certificate_sha256` is None for a rejected file that could not be read.
+    """
 
     status: str
     bound: str | None
     failed_condition: str | None
     checks: list[dict[str, Any]]
-    certificate_sha256: str
+    certificate_sha256: str | None
     seconds: float
 
 
 @dataclass(frozen=True)
 class BoundResult:
-    """An attempt at a bound: the solver's record and trace (empirical), and the verdict."""
+    """An attempt at a bound: the solver's record and trace (empirical), and the verdict.
+
+    `verification` is the verifier's run record; None if the verifier was run by hand.
+    """
 
     name: str
     config: Bound
     record: dict[str, Any]
     trace: dict[str, Any]
     verdict: Verdict
+    verification: dict[str, Any] | None
     published: known.Known
     packing: known.Known | None
 
@@ -79,10 +88,29 @@ class BoundResult:
         """Return the proved upper bound as a decimal, or None."""
         return self.verdict.bound if self.verdict.status == "proved" else None
 
+    @property
+    def peer(self) -> known.Known:
+        """Return the published bound of the same formulation: what its values converge to."""
+        peer = known.two_point_bound(self.config.formulation.dim)
+        # Where the two-point bound is sharp, the exact value has more digits.
+        if peer is None or same_digits(self.published.value, peer.value):
+            return self.published
+        return peer
+
+    @property
+    def degree(self) -> int:
+        """Return the degree of the certificate: the best of the ladder, at most the configured."""
+        return int(self.record["summary"]["degree"])
+
+    @property
+    def ladder(self) -> list[tuple[int, str]]:
+        """Return the solver's (degree, value) pairs by degree: empirical, for the figure only."""
+        return sorted((step["degree"], step["bound"]) for step in self.trace["ladder"])
+
 
 @dataclass(frozen=True)
 class Results:
-    """All results of an experiment, in the experiment's order."""
+    """All results of an experiment, in the experiment's order, the bounds by dimension."""
 
     experiment: Experiment
     datasets: list[DatasetResult]
@@ -101,7 +129,10 @@ def collect(experiment: Experiment, *, data: Path, results: Path) -> Results:
         experiment,
         [_dataset(name, part, experiment, data) for name, part in experiment.datasets.items()],
         [_run(name, part, experiment, results) for name, part in experiment.runs.items()],
-        [_bound(name, part, experiment, results) for name, part in experiment.bounds.items()],
+        sorted(
+            (_bound(name, part, experiment, results) for name, part in experiment.bounds.items()),
+            key=lambda result: result.config.formulation.dim,
+        ),
     )
 
 
@@ -117,24 +148,38 @@ def _run(
     record = _record(folder / "run.json", "train", name, part, experiment.seed)
     files.require(folder / "run.json", record["summary"], {"relative_l2": (int, float)}, "train")
     metrics = files.read_metrics(folder / "metrics.parquet")
-    return RunResult(name, part, record, metrics, files.read_arrays(folder / "prediction.npz"))
+    arrays = _PINN_ARRAYS if isinstance(part, PinnRun) else _OPERATOR_ARRAYS
+    prediction = files.read_arrays(folder / "prediction.npz", arrays)
+    return RunResult(name, part, record, metrics, prediction)
 
 
 def _bound(name: str, part: Bound, experiment: Experiment, results: Path) -> BoundResult:
     search = results / "search" / name
     record = _record(search / "run.json", "search", name, part, experiment.seed)
-    trace = files.read_json(search / "trace.json", "search")
+    trace = _trace(search / "trace.json")
+    summary = record["summary"]
+    files.require(search / "run.json", summary, {"degree": int, "bound": str}, "search")
+    _check_decimal(search / "run.json", "summary: bound", summary["bound"], "search")
     dim = part.formulation.dim
-    packing = known.packing(dim)
     path = results / "certify" / name / "verdict.json"
     verdict = _verdict(path, part)
     found = files.sha256(search / "candidate.json", "search")
-    if verdict.certificate_sha256 != found:
+    if verdict.certificate_sha256 != found and verdict.certificate_sha256 is not None:
         raise ResultError(
             f"{path}: certificate_sha256: expected {found[:12]}… of {search / 'candidate.json'},"
-            f" got {verdict.certificate_sha256[:12]}…; rerun certify"
+            f" got {str(verdict.certificate_sha256)[:12]}…; rerun certify"
         )
-    result = BoundResult(name, part, record, trace, verdict, known.upper_bound(dim), packing)
+    by_whom = path.with_name("run.json")
+    result = BoundResult(
+        name,
+        part,
+        record,
+        trace,
+        verdict,
+        _record(by_whom, "certify", name, part, experiment.seed) if by_whom.exists() else None,
+        known.upper_bound(dim),
+        known.packing(dim),
+    )
     _refuse_contradiction(path, result)
     return result
 
@@ -151,17 +196,34 @@ def _record(path: Path, stage: str, name: str, part: BaseModel, seed: int) -> di
     return record
 
 
+def _trace(path: Path) -> dict[str, Any]:
+    trace = files.read_json(path, "search")
+    files.require(path, trace, {"ladder": list}, "search")
+    for step in trace["ladder"]:
+        files.require(path, step, {"degree": int, "bound": str}, "search")
+        _check_decimal(path, "ladder: bound", step["bound"], "search")
+    return trace
+
+
+def _check_decimal(path: Path, key: str, text: Any, stage: str) -> None:
+    try:
+        exact_decimal(text)
+    except ValueError as error:
+        raise ResultError(f"{path}: {key}: {error}; rerun {stage}") from None
+
+
 def _verdict(path: Path, part: Bound) -> Verdict:
     """Return the verdict in `path`; a rejected one is a result, an inconsistent one an error."""
     content = files.read_json(path, "certify")
+    fields: dict[str, Any] = dict(_VERDICT)
     if content.get("status") == "rejected":
-        # A rejected file need not have a readable kind or dimension.
-        files.require(path, content, {"failed_condition": str}, "certify")
-    fields = dict(_VERDICT)
-    if content.get("status") == "rejected":
-        for key in ("dim", "formulation"):
-            fields.pop(key)
+        # A rejected file need not have a readable formulation, dimension, or content at all.
+        fields = fields | {"failed_condition": str}
+        for key in ("dim", "formulation", "certificate_sha256"):
+            del fields[key]
     files.require(path, content, fields, "certify")
+    for check in content["checks"]:
+        files.require(path, check, {"name": str, "detail": str}, "certify")
     status, bound = content["status"], content.get("bound")
     if status not in ("proved", "rejected"):
         raise ResultError(
@@ -172,12 +234,13 @@ def _verdict(path: Path, part: Bound) -> Verdict:
             raise ResultError(f"{path}: bound: expected null when rejected, got {bound!r}")
     else:
         _check_proved(path, content, part)
+    reason = [content.get(key) for key in ("failed_condition", "detail")]
     return Verdict(
         status,
         bound,
-        content.get("failed_condition"),
+        ": ".join(str(part) for part in reason if part) or None,
         content["checks"],
-        content["certificate_sha256"],
+        content.get("certificate_sha256"),
         float(content["seconds"]),
     )
 
@@ -191,10 +254,7 @@ def _check_proved(path: Path, content: dict[str, Any], part: Bound) -> None:
             )
     if content.get("failed_condition") is not None:
         raise ResultError(f"{path}: failed_condition: expected null when proved; rerun certify")
-    try:
-        exact_decimal(content.get("bound"))
-    except ValueError as error:
-        raise ResultError(f"{path}: bound: {error}; rerun certify") from None
+    _check_decimal(path, "bound", content.get("bound"), "certify")
 
 
 def _refuse_contradiction(path: Path, result: BoundResult) -> None:

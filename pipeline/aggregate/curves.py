@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -39,9 +38,8 @@ def loss_curves(results: Results) -> Figure:
         for panel in axes.flat[len(groups) :]:
             panel.set_visible(False)
         for panel, (title, runs) in zip(axes.flat, groups.items(), strict=False):
-            _curves(panel, runs, "loss", "train", "step")
+            log_axis(panel.yaxis, _curves(panel, runs, "loss", "train", "step"))
             finish(panel, title=title, xlabel="optimiser step", ylabel="training loss")
-            panel.legend()
     return figure
 
 
@@ -52,13 +50,12 @@ def error_curves(results: Results) -> Figure:
         figure, axes = panels(len(groups), 2, 3.0, sharey="row")
         for row, (title, runs) in zip(axes, groups.items(), strict=True):
             for panel, key in zip(row, ("step", "elapsed_s"), strict=True):
-                _curves(panel, runs, "relative_l2", "test", key)
-                _trivial(panel, runs)
+                drawn = _curves(panel, runs, "relative_l2", "test", key)
+                log_axis(panel.yaxis, [*drawn, *_trivial(panel, runs)])
             finish(row[0], title=title, xlabel="optimiser step", ylabel="relative L² test error")
             finish(row[1], xlabel="training time in seconds")
             # sharey hides the labels of the right panel; they are wanted at reading distance.
             row[1].tick_params(labelleft=True)
-            row[0].legend()
     return figure
 
 
@@ -71,9 +68,7 @@ def skill_chart(results: Results) -> Figure | None:
     with style():
         figure, axes = panels(1, 1, 0.75 + 0.32 * len(runs))
         panel = axes[0, 0]
-        panel.barh(
-            range(len(runs)), [s - 1 for s in skills], left=1, color=COLOURS[0], height=0.55
-        )
+        panel.barh(range(len(runs)), [s - 1 for s in skills], left=1, color=COLOURS[0], height=0.55)
         for row, skill in enumerate(skills):
             panel.annotate(
                 short(skill), (max(skill, 1), row), (5, 0), textcoords="offset points", va="center"
@@ -89,7 +84,7 @@ def skill_chart(results: Results) -> Figure | None:
 
 
 def bound_convergence(bounds: Sequence[BoundResult]) -> Figure | None:
-    """Draw the relative gap of the solver's value to the published bound against the degree."""
+    """Draw the gap of the solver's value to the published one of its formulation by degree."""
     with style():
         figure, axes = panels(1, 1, 3.6)
         panel = axes[0, 0]
@@ -102,15 +97,17 @@ def bound_convergence(bounds: Sequence[BoundResult]) -> Figure | None:
         finish(
             panel,
             xlabel="degree of the polynomial",
-            ylabel="relative gap to the published bound",
+            ylabel="|relative gap to the published value|",
         )
         panel.legend(ncols=2)
     return figure
 
 
-def _curves(panel: Axes, runs: Sequence[RunResult], metric: str, split: str, key: str) -> None:
-    """Draw one metric of all runs; a long history as its median within its range."""
-    drawn: list[np.ndarray] = []
+def _curves(
+    panel: Axes, runs: Sequence[RunResult], metric: str, split: str, key: str
+) -> list[float]:
+    """Draw one metric of all runs, a long history as its median within its range; return values."""
+    drawn: list[float] = []
     for index, run in enumerate(runs):
         history = _history(run.metrics, metric, split)
         if history.empty:
@@ -119,9 +116,11 @@ def _curves(panel: Axes, runs: Sequence[RunResult], metric: str, split: str, key
         marker = "o" if len(x) <= 12 else None
         panel.plot(x, y, label=run.name, marker=marker, markersize=3.5, **line_style(index))
         panel.fill_between(x, low, high, color=COLOURS[index % len(COLOURS)], alpha=0.18, lw=0)
-        drawn.append(y)
-    if drawn:
-        log_axis(panel.yaxis, np.concatenate(drawn))
+        drawn += y.tolist()
+    # Panels of one row share their curves, except for the losses.
+    if drawn and (metric == "loss" or key == "step"):
+        panel.legend()
+    return drawn
 
 
 def _history(metrics: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
@@ -130,8 +129,8 @@ def _history(metrics: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
     return rows[rows["value"] > 0]
 
 
-def _trivial(panel: Axes, runs: Sequence[RunResult]) -> None:
-    """Mark the error of the trivial predictor; runs of one problem share it."""
+def _trivial(panel: Axes, runs: Sequence[RunResult]) -> list[float]:
+    """Mark the error of the trivial predictor, which runs of one problem share; return it."""
     errors = [
         float(run.record["summary"]["trivial_relative_l2"])
         for run in runs
@@ -143,11 +142,12 @@ def _trivial(panel: Axes, runs: Sequence[RunResult]) -> None:
             "trivial predictor", (1, errors[0]), (-2, 3), xycoords=panel.get_yaxis_transform(),
             textcoords="offset points", ha="right",
         )  # fmt: skip
+    return errors[:1]
 
 
 def _ladder(panel: Axes, result: BoundResult, index: int) -> list[float]:
     """Draw one ladder of degrees; gaps below the published digits sit at their resolution."""
-    reference = result.published.value
+    reference = result.peer.value
     floor = float(last_place(reference) / exact_decimal(reference)) or 1e-16
 
     def gap(bound: str) -> float:
@@ -163,7 +163,7 @@ def _ladder(panel: Axes, result: BoundResult, index: int) -> list[float]:
     if result.proved_bound is not None:
         proved = gap(result.proved_bound)
         panel.plot(
-            result.config.formulation.degree, proved, marker="*", markersize=13, linestyle="none",
+            result.degree, proved, marker="*", markersize=13, linestyle="none",
             color=COLOURS[index % len(COLOURS)], markeredgecolor=INK, markeredgewidth=0.6,
             label=f"{result.name}, proved",
         )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.config import Bound, Dataset, FNO, MLP, Experiment, OperatorRun, PinnRun, SDGD
+from pipeline.config import FNO, MLP, SDGD, Bound, Dataset, Experiment, OperatorRun, PinnRun
 
 _EQUATIONS = {
     "poisson": "Poisson",
@@ -13,10 +13,15 @@ _EQUATIONS = {
 
 def dataset_title(part: Dataset) -> str:
     """Return the equation and grid of a dataset."""
-    grid = " × ".join(map(str, part.grid))
+    grid = " × ".join(f"{points:,}" for points in part.grid)
     if part.problem.kind == "burgers":
         return f"Burgers, viscosity {part.problem.viscosity:g}, {grid} points"
     return f"Darcy, a ∈ {{{part.problem.low:g}, {part.problem.high:g}}}, {grid} points"
+
+
+def solver_check(part: Dataset) -> str:
+    """Return what the recorded error estimate of a dataset's solver measures."""
+    return {"burgers": "time step halved", "darcy": "residual"}[part.problem.kind]
 
 
 def problem_title(part: PinnRun | OperatorRun, experiment: Experiment) -> str:
@@ -41,9 +46,9 @@ def method_title(part: PinnRun | OperatorRun) -> str:
     return f"{mlp}, full Laplacian (naive baseline)"
 
 
-def formulation_title(part: Bound) -> str:
-    """Return the formulation of a bound and its degree."""
-    return f"{part.formulation.kind.replace('_', '-')}, degree {part.formulation.degree}"
+def formulation_title(part: Bound, degree: int) -> str:
+    """Return the formulation of a bound and the degree its certificate has."""
+    return f"{part.formulation.kind.replace('_', '-')}, degree {degree}"
 
 
 def dimension(part: Any) -> int | None:

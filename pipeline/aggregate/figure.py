@@ -1,7 +1,8 @@
 """One style for all figures, and figures as inline SVG that follows the page's colours.
 
 The SVG is deterministic (salted hashes, no date), names no address, and takes its ink from the
-page: `currentColor` for text and axes, so that it reads on a light and on a dark ground.
+page: `currentColor` for text and axes, `--grid` and `--curve0`.. for the rest, so that it reads
+on a light and on a dark ground.
 """
 
 import io
@@ -24,7 +25,7 @@ DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 WIDTH = 9.6  # inches: 922 px, the width of the page's column
 # Stand-ins, replaced by the page's variables when the figure is written.
 INK, GRID = "#010203", "#040506"
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "pipeline",
     "font.family": "DejaVu Sans",
@@ -86,7 +87,8 @@ def log_axis(axis: Any, values: Sequence[float] | np.ndarray) -> None:
         axis.set_major_formatter(FuncFormatter(lambda x, _: power_of_ten(round(np.log10(x)))))
         axis.set_minor_formatter(NullFormatter())
         return
-    axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5) if decades > 0.5 else range(1, 10)))
+    digits = (1, 2, 5) if decades > 1 else (1, 2, 3, 5, 7) if decades > 0.5 else range(1, 10)
+    axis.set_major_locator(LogLocator(base=10, subs=digits))
     axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.3g}"))
     axis.set_minor_locator(NullLocator())
 
@@ -101,7 +103,6 @@ def thin(
     return middle, stats[0], stats[1], stats[2]
 
 
-
 def svg(figure: Figure, prefix: str) -> str:
     """Return `figure` as an <svg> element whose ids start with `prefix`, unique on the page."""
     buffer = io.StringIO()
@@ -113,11 +114,17 @@ def svg(figure: Figure, prefix: str) -> str:
     text = re.sub(r'\sxmlns(:xlink)?="[^"]*"', "", text)
     # Within HTML a plain href serves, and needs no namespace.
     text = text.replace("xlink:href=", "href=")
-    text = re.sub(r'\bid="', f'id="{prefix}-', text)
+    # Only ids that are referred to are kept: equal images in one figure would share theirs.
+    used = set(re.findall(r'(?:url\(|href=")#([^)"]+)', text))
+    text = re.sub(
+        r' id="([^"]*)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", text
+    )
     text = re.sub(r"url\(#", f"url(#{prefix}-", text)
     text = re.sub(r'href="#', f'href="#{prefix}-', text)
     text = text.replace(INK, "currentColor").replace(GRID, "var(--grid)")
-    return re.sub(r'<svg ([^>]*?)height="[^"]*" ?', r'<svg \1', text, count=1)
+    for index, colour in enumerate(COLOURS):
+        text = text.replace(colour.lower(), f"var(--curve{index})")
+    return re.sub(r'<svg ([^>]*?)height="[^"]*" ?', r"<svg \1", text, count=1)
 
 
 def finish(axes: Axes, *, title: str = "", xlabel: str = "", ylabel: str = "") -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -60,10 +60,11 @@ def read_json(path: Path, stage: str) -> dict[str, Any]:
     return content
 
 
-def require(
-    path: Path, content: Mapping[str, Any], fields: Mapping[str, Any], stage: str
-) -> None:
+def require(path: Path, content: Any, fields: Mapping[str, Any], stage: str) -> None:
     """Raise `ResultError` unless `content` of `path` holds `fields` (key: type or types)."""
+    if not isinstance(content, Mapping):
+        keys = ", ".join(fields)
+        raise ResultError(f"{path}: expected an object with {keys}, got {content!r}; rerun {stage}")
     for key, kind in fields.items():
         value = content.get(key)
         # bool is an int to Python, never to us.
@@ -104,11 +105,16 @@ def read_metrics(path: Path) -> pd.DataFrame:
     return table.sort_values("step", kind="stable", ignore_index=True)
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Return the arrays of a .npz file; raises `ResultError`."""
+def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the arrays `names` of a .npz file; raises `ResultError`."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
+            if missing := [name for name in names if name not in archive.files]:
+                raise ResultError(
+                    f"{path}: expected the arrays {', '.join(names)}, got none named"
+                    f" {', '.join(missing)}; rerun train"
+                )
+            return {name: archive[name] for name in names}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise _unreadable(path, "train", error) from None
 

@@ -7,6 +7,8 @@ from decimal import ROUND_CEILING, Context, Decimal
 _DECIMAL = re.compile(r"[0-9]{1,4000}(\.[0-9]{1,4000})?([eE][+-]?[0-9]{1,4})?")
 # Enough digits that differences of two decimals of the accepted size are exact in practice.
 _EXACT = Context(prec=12_000)
+# No line break within a number.
+_TIMES = "\u00a0×\u00a0"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -56,20 +58,24 @@ def same_digits(bound: str, reference: str) -> bool:
     return abs(difference) <= last_place(reference)
 
 
+def num_digits(text: str) -> int:
+    """Return the number of significant digits written in `text`."""
+    return len(exact_decimal(text).as_tuple().digits)
+
+
 def gap_text(bound: str, reference: str) -> str:
     """Return the relative gap for a table; a gap below the reference's last digit is no gap."""
     if exact_decimal(bound) == exact_decimal(reference):
         return "0"
     if same_digits(bound, reference):
-        digits = len(exact_decimal(reference).as_tuple().digits)
-        return f"none in all {digits} digits"
+        return f"none in {num_digits(reference)} digits"
     return scientific(float(relative_gap(bound, reference)), sign=True)
 
 
 def scientific(value: float, digits: int = 2, *, sign: bool = False) -> str:
     """Return `value` as 1.2 × 10⁻³ (`digits` significant digits)."""
     mantissa, exponent = f"{value:{'+' if sign else ''}.{digits - 1}e}".split("e")
-    return f"{mantissa.replace('-', '−')} × {power_of_ten(int(exponent))}"
+    return f"{mantissa.replace('-', '−')}{_TIMES}{power_of_ten(int(exponent))}"
 
 
 def power_of_ten(exponent: int) -> str:
@@ -81,8 +87,10 @@ def short(value: float | None, digits: int = 3) -> str:
     """Return `value` with `digits` significant digits, without a needless exponent."""
     if value is None:
         return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
     if value == 0 or 1e-3 <= abs(value) < 10**digits:
-        return f"{value:.{digits}g}"
+        return f"{value:#.{digits}g}".rstrip(".")
     if 10**digits <= abs(value) < 1e9:
         return f"{value:,.0f}"
     return scientific(value, digits)
@@ -90,7 +98,7 @@ def short(value: float | None, digits: int = 3) -> str:
 
 def percent(value: float | None) -> str:
     """Return a fraction in percent with three significant digits."""
-    return "–" if value is None else f"{short(100 * value)} %"
+    return "–" if value is None else f"{short(100 * value)}%"
 
 
 def duration(seconds: float | None) -> str:
@@ -98,7 +106,7 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     if seconds < 100:
-        return f"{seconds:.3g} s"
+        return f"{seconds:.1f} s" if seconds >= 1 else f"{short(seconds, 2)} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 100:
         return f"{minutes} min {rest:02d} s"

@@ -40,6 +40,8 @@ _UNITS = {
     "num_samples": "1",
     "num_steps": "1",
     "degree": "1",
+    "relative_gap_to_known": "1",
+    "max_error": "1",
     "wall_time_s": "s",
     "peak_memory_mb": "MB",
 }
@@ -89,27 +91,28 @@ def _measured(base: Row, record: dict[str, Any]) -> Iterator[Row]:
 
 def _bound(result: BoundResult) -> list[Row]:
     dim = dimension(result.config)
-    title = formulation_title(result.config)
+    title = formulation_title(result.config, result.degree)
     search = {"stage": "search", "name": result.name, "dim": dim, "detail": title}
     certify = search | {"stage": "certify"}
     rows = list(_measured(search, result.record))
-    claimed = result.record["summary"].get("bound")
-    if isinstance(claimed, str):
-        rows.append(
-            search
-            | {
-                "quantity": "solver_value",
-                "value": float(claimed),
-                "text": claimed,
-                "label": "empirical",
-                "unit": "density",
-                "detail": f"{title}; the solver's own value, no bound unless certified",
-            }
-        )
+    claimed = result.record["summary"]["bound"]
+    rows.append(
+        search
+        | {
+            "quantity": "solver_value",
+            "value": float(claimed),
+            "text": claimed,
+            "label": "empirical",
+            "unit": "density",
+            "detail": f"{title}; the solver's own value, no bound unless certified",
+        }
+    )
     rows.append(certify | _proved_or_rejected(result))
     rows.append(_seconds(certify, result.verdict.seconds))
     published = result.published
     rows.append(certify | _published("published_upper_bound", published.value, published))
+    if result.peer != published:
+        rows.append(certify | _published("published_peer_bound", result.peer.value, result.peer))
     if result.packing is not None:
         source = result.packing
         rows.append(certify | _published("best_known_packing", source.value, source))

@@ -8,6 +8,8 @@ import numpy as np
 from pipeline.config import Dataset
 from pipeline.errors import SolverError
 
+_BATCH = 32
+
 
 def build_problem(dataset: Dataset) -> Any:
     """Return the problem of `dataset`, from the module named after its kind."""
@@ -29,17 +31,26 @@ def generate_block(
         SolverError: the solver failed, or a value is not finite in `dataset.dtype`.
     """
     problem = build_problem(dataset)
-    inputs = np.stack([problem.sample(stream(seed, first + i)) for i in range(count)])
-    targets = problem.solve(inputs)
-    blocks = inputs.astype(dataset.dtype), targets.astype(dataset.dtype)
-    for name, block in zip(("inputs", "targets"), blocks, strict=True):
-        if not np.isfinite(block).all():
-            bad = first + int(np.argmin(np.isfinite(block).reshape(count, -1).all(axis=1)))
-            raise SolverError(
-                f"datagen.{name}: sample {bad}: expected finite {dataset.dtype} values,"
-                " got inf or nan; check the problem's parameters"
-            )
-    return blocks
+    inputs = np.empty((count, problem.num_inputs, *dataset.grid), dataset.dtype)
+    targets = np.empty((count, problem.num_targets, *dataset.grid), dataset.dtype)
+    # Only a few samples at a time are held in float64.
+    for at in range(0, count, _BATCH):
+        here = slice(at, min(at + _BATCH, count))
+        drawn = [problem.sample(stream(seed, first + i)) for i in range(here.start, here.stop)]
+        exact = np.stack(drawn)
+        inputs[here], targets[here] = exact, problem.solve(exact)
+    for name, block in (("inputs", inputs), ("targets", targets)):
+        _check_finite(name, block, first)
+    return inputs, targets
+
+
+def _check_finite(name: str, block: np.ndarray, first: int) -> None:
+    finite = np.isfinite(block).all(axis=tuple(range(1, block.ndim)))
+    if not finite.all():
+        raise SolverError(
+            f"datagen.{name}: sample {first + int(np.argmin(finite))}: expected finite"
+            f" {block.dtype} values, got inf or nan; check the problem's parameters"
+        )
 
 
 def estimate_error(dataset: Dataset, seed: int, first: int) -> float:

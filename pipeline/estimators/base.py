@@ -25,7 +25,8 @@ class HardConstrained:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return u at the rows of `x`, shape (n,)."""
-        return self.problem.boundary_factor(x) * self.network(x).squeeze(-1)
+        n: Tensor = self.network(x)
+        return self.problem.boundary_factor(x) * n.squeeze(-1)
 
 
 class LaplacianEstimator(Protocol):

@@ -67,7 +67,7 @@ def _linear(layer: nn.Module, jet: Jet) -> Jet:
 
 
 def _tanh(jet: Jet) -> Jet:
-    return Jet(*_TanhJet.apply(*jet))
+    return Jet(*_TanhJet.apply(*jet))  # type: ignore[no-untyped-call]
 
 
 class _TanhJet(torch.autograd.Function):

@@ -9,6 +9,7 @@ from pipeline import config
 from pipeline.errors import ConfigError
 from pipeline.estimators import jet
 from pipeline.estimators.base import Field, HardConstrained, LaplacianEstimator
+from pipeline.estimators.nested import nested_sum
 
 
 def build(config: config.SDGD) -> LaplacianEstimator:
@@ -57,38 +58,17 @@ def sampled_laplacian(u: Field, x: Tensor, axes: Tensor) -> tuple[Tensor, Tensor
     if isinstance(u, HardConstrained) and jet.supports(u.network):
         value, total = _collapsed(u, x, axes)
     else:
-        value, total = nested_sum(u, x, axes)
+        value, total = u(x), nested_sum(u, x, axes)
     return value, (dim / len(axes)) * total
 
 
 def _collapsed(u: HardConstrained, x: Tensor, axes: Tensor) -> tuple[Tensor, Tensor]:
     """Return u = qN and Σ_i ∂_i²u = q Σ N_ii + 2 Σ q_i N_i + N Σ q_ii, exactly."""
     assert isinstance(u.network, nn.Sequential)
-    value, first, second = (
-        part.squeeze(-1) for part in jet.network_jet(u.network, x, axes)
-    )
+    value, first, second = (part.squeeze(-1) for part in jet.network_jet(u.network, x, axes))
     q = u.problem.boundary_jet(x, axes)
     total = q.value * second + 2.0 * (q.first * first).sum(1) + value * q.second
     return q.value * value, total
-
-
-def nested_sum(u: Field, x: Tensor, axes: Tensor) -> tuple[Tensor, Tensor]:
-    """Return u and Σ_i ∂_i²u over `axes` by forward over forward mode, for any `u`.
-
-    Cost: b times about four forward passes; memory grows with b n d.
-    """
-
-    def second(direction: Tensor) -> Tensor:
-        tangent = direction.expand_as(x)
-
-        def slope(y: Tensor) -> Tensor:
-            return torch.func.jvp(u, (y,), (tangent,))[1]
-
-        return torch.func.jvp(slope, (x,), (tangent,))[1]
-
-    directions = torch.zeros(len(axes), x.shape[1], device=x.device, dtype=x.dtype)
-    directions[torch.arange(len(axes), device=x.device), axes] = 1.0
-    return u(x), torch.func.vmap(second)(directions).sum(0)
 
 
 def _check_axes(axes: Tensor, dim: int) -> None:
@@ -97,7 +77,7 @@ def _check_axes(axes: Tensor, dim: int) -> None:
         raise ConfigError(
             f"{where} a non-empty vector, got shape {tuple(axes.shape)}; draw with draw_axes"
         )
-    values, counts = axes.unique(return_counts=True)
+    values, counts = torch.unique(axes, return_counts=True)
     if values[0] < 0 or values[-1] >= dim:
         raise ConfigError(
             f"{where} integers in [0, {dim}), got {int(values[0])} to {int(values[-1])};"

@@ -56,10 +56,10 @@ def upper_bound(dim: int) -> Known:
     return Known(value, "two-point", COHN_TABLE)
 
 
-def two_point_bound(dim: int) -> Known | None:
-    """Return the published two-point (Cohn-Elkies) bound, or None if only conjectured closed forms.
+def two_point_bound(dim: int) -> Known:
+    """Return the published two-point (Cohn-Elkies) bound, the yardstick of our formulation.
 
-    Where the source rounds upward (dim <= 36) the value is an upper bound on the optimum.
+    For dim <= 16 and dim = 24 rounded upward to nine or ten digits, else as in `upper_bound`.
 
     Raises:
         KeyError: `dim` is not in 1..48.
@@ -104,7 +104,7 @@ _EXACT = {
     24: ("pi^12/12!", "Cohn, Kumar, Miller, Radchenko, Viazovska, Ann. of Math. 185 (2017)"),
 }
 
-_BEST = (
+_BEST_TEXT = (
     "1 0.9068996821171089 0.7404804896930610 0.6361073321551329 0.5126451306253027"
     " 0.4103032818801865 0.3211471056675559 0.2536695079010480 0.1911204152968963"
     " 0.1434100871082547 0.1067252934567631 0.0797117710668987 0.0601644380983860"
@@ -117,7 +117,8 @@ _BEST = (
     " 0.0000159506499105 0.0000112168687009 0.0000078801051697 0.0000055306464395"
     " 0.0000038780970907 0.0000027169074727 0.0000019017703144 0.0000013300905665"
     " 0.0000009295151556 0.0000006490757338 0.0000004529067791"
-).split()
+)
+_BEST = tuple(_BEST_TEXT.split())
 
 # Two-point values where the best bound is exact or a three-point one; rounded upward.
 _LINEAR_PROGRAM = {

@@ -50,9 +50,7 @@ class Burgers:
         )
         modes = np.zeros(len(self._frequency), dtype=complex)
         # a cos + b sin has the coefficient (a - ib)/2; the unnormalised FFT multiplies by N.
-        modes[1 : count + 1] = (
-            self.num_points / np.sqrt(2) * scale * (xi[:, 0] - 1j * xi[:, 1])
-        )
+        modes[1 : count + 1] = self.num_points / np.sqrt(2) * scale * (xi[:, 0] - 1j * xi[:, 1])
         return np.asarray(scipy.fft.irfft(modes, self.num_points))[None]
 
     def solve(self, inputs: np.ndarray, time_step: float | None = None) -> np.ndarray:
@@ -64,7 +62,7 @@ class Burgers:
         rows = inputs.reshape(-1, self.num_points).astype(np.float64)
         step = self.time_step if time_step is None else time_step
         parts = [self._solve(rows[at : at + _ROWS], step) for at in range(0, len(rows), _ROWS)]
-        return np.concatenate(parts).reshape(inputs.shape)
+        return np.asarray(np.concatenate(parts).reshape(inputs.shape))
 
     def _solve(self, rows: np.ndarray, time_step: float) -> np.ndarray:
         kept = etdrk.kept_modes(self.num_points)
@@ -72,7 +70,7 @@ class Burgers:
         flux = -0.5j * self._frequency[:kept]
 
         def advection(state: np.ndarray) -> np.ndarray:
-            return flux * etdrk.squared(state, self.num_points)
+            return np.asarray(flux * etdrk.squared(state, self.num_points))
 
         modes = np.asarray(scipy.fft.rfft(rows))
         modes[:, kept:] *= np.exp(linear[kept:] * self.final_time)
@@ -101,7 +99,7 @@ class Burgers:
         modes = np.asarray(scipy.fft.rfft(now))
         slope = scipy.fft.irfft(1j * self._frequency * modes, self.num_points)
         curvature = scipy.fft.irfft(-(self._frequency**2) * modes, self.num_points)
-        return (after - before) / (2 * step) + now * slope - self.viscosity * curvature
+        return np.asarray((after - before) / (2 * step) + now * slope - self.viscosity * curvature)
 
 
 def exact_wave(
@@ -122,7 +120,7 @@ def exact_wave(
     phase = 2 * np.pi * (x - mean * time)
     decayed = amplitude * np.exp(-4 * np.pi**2 * viscosity * time)
     slope = -2 * np.pi * decayed * np.sin(phase)
-    return mean - 2 * viscosity * slope / (1 + decayed * np.cos(phase))
+    return np.asarray(mean - 2 * viscosity * slope / (1 + decayed * np.cos(phase)))
 
 
 def cole_hopf(inputs: np.ndarray, viscosity: float, time: float, refinement: int = 8) -> np.ndarray:

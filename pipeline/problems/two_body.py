@@ -1,6 +1,6 @@
 """The inseparable two-body solution on the unit ball, with its source term in closed form.
 
-u(x) = q(x) Σ(x),  q = 1 - |x|²,  Σ = sum_i c_i sin(s_i),  s_i = x_i + cos x_{i+1} + x_{i+1} cos x_i,
+u(x) = q(x) Σ(x),  q = 1 - |x|²,  Σ = sum_i c_i sin s_i,  s_i = x_i + cos x_{i+1} + x_{i+1} cos x_i,
 for i = 1 .. d-1; u vanishes on the sphere. The equation is Δu + g(u) = f with g = 0 (Poisson),
 u - u³ (Allen–Cahn) or sin u (Sine-Gordon), and f is computed from u.
 
@@ -58,10 +58,11 @@ class Problem:
         Drawn on the generator's device (a CPU generator gives the same points everywhere) and
         moved to the problem's.
         """
-        where = {"generator": generator, "device": generator.device, "dtype": self.dtype}
-        normal = torch.randn(num_points, self.dim, **where)
-        radius = torch.rand(num_points, 1, **where)
-        return normal.mul_(radius / normal.norm(dim=1, keepdim=True)).to(self.device)
+        where, dtype = generator.device, self.dtype
+        normal = torch.randn(num_points, self.dim, generator=generator, device=where, dtype=dtype)
+        radius = torch.rand(num_points, 1, generator=generator, device=where, dtype=dtype)
+        x = normal.mul_(radius / torch.linalg.vector_norm(normal, dim=1, keepdim=True))
+        return x.to(self.device)
 
     def boundary_factor(self, x: Tensor) -> Tensor:
         """Return q = 1 - |x|², shape (n,): zero exactly where u is."""

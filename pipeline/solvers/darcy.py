@@ -124,15 +124,13 @@ def _conjugate_gradients(
     return solution, max_iterations
 
 
-def _laplacian_eigenvalues(
-    shape: tuple[int, ...], spacing: tuple[float, float]
-) -> np.ndarray:
+def _laplacian_eigenvalues(shape: tuple[int, ...], spacing: tuple[float, float]) -> np.ndarray:
     """Return the eigenvalues of the 5-point Laplacian with zero boundary values: (N1-2, N2-2)."""
     lines = [
         (2 * np.sin(np.pi * np.arange(1, n + 1) / (2 * (n + 1))) / h) ** 2
         for n, h in zip(shape, spacing, strict=True)
     ]
-    return lines[0][:, None] + lines[1][None, :]
+    return np.asarray(lines[0][:, None] + lines[1][None, :])
 
 
 def _precondition(r: np.ndarray, eigenvalues: np.ndarray) -> np.ndarray:
@@ -143,8 +141,8 @@ def _precondition(r: np.ndarray, eigenvalues: np.ndarray) -> np.ndarray:
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.einsum("nij,nij->n", a, b)
+    return np.asarray(np.einsum("nij,nij->n", a, b))
 
 
 def _norm(a: np.ndarray) -> np.ndarray:
-    return np.sqrt(_dot(a, a))
+    return np.asarray(np.sqrt(_dot(a, a)))

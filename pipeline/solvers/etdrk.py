@@ -42,7 +42,7 @@ def coefficients(linear: np.ndarray, step: float) -> Coefficients:
 
     def mean(values: np.ndarray) -> np.ndarray:
         average = step * values.mean(axis=-1)
-        return average if np.iscomplexobj(linear) else average.real
+        return np.asarray(average if np.iscomplexobj(linear) else average.real)
 
     return Coefficients(
         half=np.exp(z[..., 0] / 2),

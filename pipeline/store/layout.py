@@ -126,7 +126,9 @@ def _check_origin(
     found = attributes.get("dataset")
     if found != expected:
         differing = sorted(
-            key for key in expected if not isinstance(found, dict) or found.get(key) != expected[key]
+            key
+            for key in expected
+            if not isinstance(found, dict) or found.get(key) != expected[key]
         )
         raise StoreError(
             f"{path}: expected the dataset of the experiment, got another"

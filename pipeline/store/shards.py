@@ -144,6 +144,5 @@ def finalise(
         "source_digest": source_digest,
         "shards": {name: [dict(record) for record in records[name]] for name in layout.ARRAYS},
     }
-    group = zarr.open_group(path, mode="r+")
-    group.attrs.put(attributes)
-    group.attrs.put({**attributes, "complete": True})
+    # zarr writes the group's metadata in one rename, so `complete` never appears without the rest.
+    zarr.open_group(path, mode="a", zarr_format=3).attrs.put({**attributes, "complete": True})

@@ -1,0 +1,174 @@
+"""CPU time of data generation: Burgers against exponax, Darcy against a sparse direct solver.
+
+`python -m benchmarks.datagen --json [--quick]`. Burgers: 1024 points, viscosity 0.1, T = 1, double
+precision, the same ETDRK4 with the same 500 steps and 2/3 dealiasing in both, 16 samples a batch
+(exponax also gets 64, and the better counts); compilation is not timed. Darcy: DST-preconditioned
+conjugate gradients to 1e-10 against SciPy's SuperLU on the same matrix, assembly included. The
+arms take turns within a round; a figure is the median over rounds of the CPU seconds of one
+thread a sample. The last line is one JSON object; exponax is reported absent if not installed.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+# Read by jax and the BLAS when they are imported: one thread for every arm.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+os.environ.setdefault("NPROC", "1")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.linalg import spsolve
+
+from pipeline import config
+from pipeline.datagen.sample import stream
+from pipeline.problems.burgers import Burgers
+from pipeline.problems.darcy import Darcy
+from pipeline.provenance import hardware, versions
+from pipeline.solvers import darcy as solver
+
+VISCOSITY, STEP, NUM_POINTS = 0.1, 2.0e-3, 1024
+Arm = Callable[[], np.ndarray]
+
+
+def interleave(arms: Mapping[str, Arm], rounds: int) -> tuple[dict[str, float], dict[str, object]]:
+    """Return the median CPU seconds a sample of each arm, and the last results."""
+    times: dict[str, list[float]] = {name: [] for name in arms}
+    results: dict[str, object] = {}
+    for round_number in range(rounds):
+        order = list(arms) if round_number % 2 == 0 else list(reversed(arms))
+        for name in order:
+            started = time.process_time()
+            result = arms[name]()
+            times[name].append((time.process_time() - started) / len(result))
+            results[name] = result
+    return {name: statistics.median(seconds) for name, seconds in times.items()}, results
+
+
+def exponax_arm(inputs: np.ndarray) -> Arm:
+    """Return a compiled batch of exponax's conservative Burgers stepper, order 4."""
+    import exponax
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    stepper = exponax.stepper.Burgers(
+        1,
+        1.0,
+        NUM_POINTS,
+        STEP,
+        diffusivity=VISCOSITY,
+        conservative=True,
+        order=4,
+    )
+    rollout = jax.jit(jax.vmap(exponax.repeat(stepper, round(1 / STEP))))
+    device_inputs = jax.numpy.asarray(inputs)
+
+    def run() -> np.ndarray:
+        return np.asarray(rollout(device_inputs))
+
+    run()
+    return run
+
+
+def burgers(rounds: int) -> dict[str, object]:
+    """Return CPU seconds a sample, ratio and difference of the results."""
+    problem = Burgers(
+        config.Burgers(kind="burgers", viscosity=VISCOSITY, time_step=STEP), (NUM_POINTS,)
+    )
+    inputs = np.stack([problem.sample(stream(0, index)) for index in range(64)])
+    arms: dict[str, Arm] = {"ours": lambda: problem.solve(inputs[:16])}
+    present = importlib.util.find_spec("exponax") is not None
+    if present:
+        arms |= {
+            "exponax_16": exponax_arm(inputs[:16]),
+            "exponax_64": exponax_arm(inputs),
+        }
+    times, results = interleave(arms, rounds)
+    found: dict[str, object] = {"burgers_ours_s": times["ours"], "burgers_exponax_s": None}
+    if present:
+        peer = min(times["exponax_16"], times["exponax_64"])
+        ours, theirs = np.asarray(results["ours"]), np.asarray(results["exponax_16"])
+        gap = np.linalg.norm(ours - theirs, axis=-1) / np.linalg.norm(theirs, axis=-1)
+        found |= {
+            "burgers_exponax_s": peer,
+            "burgers_exponax_16_s": times["exponax_16"],
+            "burgers_exponax_64_s": times["exponax_64"],
+            "burgers_speedup": peer / times["ours"],
+            "burgers_relative_difference": float(gap.max()),
+        }
+    return found
+
+
+def direct(coefficient: np.ndarray) -> np.ndarray:
+    """Return u at the interior nodes of one sample by SuperLU, h² times the 5-point matrix."""
+    first, second = (face[0] for face in solver.face_coefficients(coefficient[None]))
+    n1, n2 = coefficient.shape[0] - 2, coefficient.shape[1] - 2
+    centre = first[1:] + first[:-1] + second[:, 1:] + second[:, :-1]
+    down = -first[1:-1].ravel()
+    across = np.zeros((n1, n2))
+    across[:, :-1] = -second[:, 1:-1]
+    right = across.ravel()[:-1]
+    diagonals = [centre.ravel(), down, down, right, right]
+    matrix = sp.diags(diagonals, [0, n2, -n2, 1, -1], format="csc")
+    spacing = 1 / (coefficient.shape[0] - 1)
+    return spsolve(matrix, np.full(n1 * n2, spacing**2)).reshape(n1, n2)
+
+
+def darcy(num_points: int, rounds: int) -> dict[str, object]:
+    """Return CPU seconds a sample, ratio and difference of the results on one grid."""
+    problem = Darcy(config.Darcy(kind="darcy"), (num_points, num_points))
+    inputs = np.stack([problem.sample(stream(0, index)) for index in range(16)])
+    arms: dict[str, Arm] = {
+        "ours": lambda: problem.solve(inputs),
+        "direct": lambda: np.stack([direct(a) for a in inputs[:4, 0]]),
+    }
+    times, results = interleave(arms, rounds)
+    ours = np.asarray(results["ours"])[:4, 0, 1:-1, 1:-1]
+    exact = np.asarray(results["direct"])
+    key = f"darcy_{num_points}"
+    return {
+        f"{key}_ours_s": times["ours"],
+        f"{key}_direct_s": times["direct"],
+        f"{key}_speedup": times["direct"] / times["ours"],
+        f"{key}_relative_difference": float(np.linalg.norm(ours - exact) / np.linalg.norm(exact)),
+    }
+
+
+def measure(quick: bool) -> dict[str, object]:
+    """Return every figure by name, with hardware and versions."""
+    rounds = 3 if quick else 9
+    found = {"benchmark": "datagen", "quick": quick, **burgers(rounds)}
+    for num_points in (64, 241) if quick else (64, 128, 241, 421):
+        found |= darcy(num_points, rounds if num_points < 200 else 3)
+    peers: dict[str, str | None] = {}
+    for package in ("exponax", "jax"):
+        try:
+            peers[package] = version(package)
+        except PackageNotFoundError:
+            peers[package] = None
+    return found | {"hardware": hardware(), "versions": versions(), "peers": peers}
+
+
+def main() -> None:
+    """Run the benchmark and print its figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print the JSON object only")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and grids")
+    arguments = parser.parse_args()
+    found = measure(arguments.quick)
+    if not arguments.json:
+        for name, value in found.items():
+            print(f"{name}: {value}", file=sys.stderr)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The few lines a finished workflow leaves on the screen."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pipeline.aggregate.collect import Results
+from pipeline.aggregate.describe import problem_title
+from pipeline.aggregate.quantities import duration, gap_text, percent, short, shorten_above
+
+
+def closing_table(results: Results, report: Path) -> str:
+    """Return runs and bounds as aligned plain text, the report's path as the last line."""
+    lines: list[str] = []
+    for title, rows in (("Runs (empirical)", _runs(results)), ("Bounds", _bounds(results))):
+        header, *body = rows
+        if body:
+            lines += ["", title, *(f"  {line}" for line in align([header, *body]))]
+    return "\n".join([*lines, "", f"report: {report}", ""])
+
+
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return `rows` as lines with left-aligned columns two blanks apart."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _runs(results: Results) -> Iterator[tuple[str, ...]]:
+    yield "run", "relative L2", "skill", "wall time", "problem"
+    for run in results.runs:
+        summary = run.record["summary"]
+        yield (
+            run.name,
+            percent(summary["relative_l2"]),
+            short(summary.get("skill")),
+            duration(run.record["wall_time_s"]),
+            problem_title(run.config, results.experiment),
+        )
+
+
+def _bounds(results: Results) -> Iterator[tuple[str, ...]]:
+    yield "bound", "dim", "status", "density at most", "published", "relative gap"
+    for result in results.bounds:
+        bound = result.proved_bound
+        published = f"{result.published.value} ({result.published.kind})"
+        dim = str(result.config.formulation.dim)
+        if bound is None:
+            yield (
+                result.name,
+                dim,
+                "rejected",
+                "–",
+                published,
+                result.verdict.failed_condition or "",
+            )
+        else:
+            gap = gap_text(bound, result.published.value)
+            yield result.name, dim, "proved", shorten_above(bound, 20), published, gap

@@ -1,0 +1,282 @@
+"""The report as one HTML file: what the template shows, as finished text."""
+
+import json
+from collections import Counter
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from pipeline.aggregate import curves, predictions
+from pipeline.aggregate.collect import BoundResult, DatasetResult, Results, RunResult
+from pipeline.aggregate.describe import (
+    dataset_title,
+    formulation_title,
+    method_title,
+    problem_title,
+    solver_check,
+)
+from pipeline.aggregate.figure import COLOURS, svg
+from pipeline.aggregate.quantities import (
+    duration,
+    gap_text,
+    num_digits,
+    percent,
+    same_digits,
+    short,
+    shorten_above,
+    size,
+)
+from pipeline.config import OperatorRun
+
+Row = dict[str, Any]
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def render(results: Results) -> str:
+    """Return the report: self-contained HTML, a pure function of `results`."""
+    environment = Environment(
+        loader=PackageLoader("pipeline.aggregate"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["yaml"] = _yaml
+    return environment.get_template("report.html.j2").render(
+        colours=COLOURS,
+        counts=_counts(results),
+        headlines=[*_bound_headlines(results), *_run_headlines(results)],
+        datasets=[_dataset_row(result) for result in results.datasets],
+        groups=_run_groups(results),
+        bounds=[_bound_row(result) for result in results.bounds],
+        figures=_figures(results),
+        stages=_stages(results),
+        environments=_environments(results),
+        experiment=results.experiment.model_dump(mode="json"),
+    )
+
+
+def _counts(results: Results) -> Row:
+    return {
+        "datasets": len(results.datasets),
+        "runs": len(results.runs),
+        "bounds": len(results.bounds),
+        "proved": sum(result.proved_bound is not None for result in results.bounds),
+        "seed": results.experiment.seed,
+    }
+
+
+def _figures(results: Results) -> Row:
+    """Return all figures as safe markup (matplotlib escapes the texts in them)."""
+
+    def markup(figure: Figure | None, prefix: str) -> Markup | None:
+        return Markup(svg(figure, prefix)) if figure else None  # noqa: S704
+
+    samples = [
+        {
+            "name": run.name,
+            "problem": problem_title(run.config, results.experiment),
+            "caption": predictions.CAPTIONS[predictions.kind(run)],
+            "svg": markup(predictions.prediction_figure(run), f"sample{index}"),
+        }
+        for index, run in enumerate(results.runs)
+    ]
+    return {
+        "loss": markup(curves.loss_curves(results) if results.runs else None, "loss"),
+        "error": markup(curves.error_curves(results) if results.runs else None, "error"),
+        "skill": markup(curves.skill_chart(results), "skill"),
+        "convergence": markup(curves.bound_convergence(results.bounds), "bounds"),
+        "samples": samples,
+    }
+
+
+def _bound_headlines(results: Results) -> list[Row]:
+    rows = []
+    for result in results.bounds:
+        bound, published = result.proved_bound, result.published
+        rows.append(
+            {
+                "what": f"Sphere packing density, n = {result.config.formulation.dim}",
+                "name": result.name,
+                "result": f"≤ {shorten_above(bound)}" if bound else "no bound",
+                "label": "proved" if bound else "rejected",
+                "against": _against(bound, published.value, published.kind)
+                if bound
+                else result.verdict.failed_condition,
+            }
+        )
+    return rows
+
+
+def _against(bound: str, published: str, kind: str) -> str:
+    if same_digits(bound, published):
+        return f"published ({kind}) {published}: the same in all {num_digits(published)} digits"
+    return f"published ({kind}) {published}: relative gap {gap_text(bound, published)}"
+
+
+def _run_headlines(results: Results) -> list[Row]:
+    """Return the most accurate run of each problem, with its rivals."""
+    rows = []
+    for problem, runs in curves.by_problem(results).items():
+        ranked = sorted(runs, key=_error)
+        best, others = ranked[0], ranked[1:]
+        against = [f"{run.name} {percent(_error(run))}" for run in others]
+        skill = best.record["summary"].get("skill")
+        if skill is not None:
+            against.insert(0, f"{short(skill)}× better than the trivial predictor")
+        rows.append(
+            {
+                "what": problem,
+                "name": best.name,
+                "result": f"{percent(_error(best))} relative L² error",
+                "label": "empirical",
+                "against": "; ".join(against) or "–",
+            }
+        )
+    return rows
+
+
+def _error(run: RunResult) -> float:
+    return float(run.record["summary"]["relative_l2"])
+
+
+def _dataset_row(result: DatasetResult) -> Row:
+    summary, part = result.record["summary"], result.config
+    return {
+        "name": result.name,
+        "title": dataset_title(part),
+        "samples": f"{part.num_samples - part.num_test:,} + {part.num_test:,}",
+        "dtype": part.dtype,
+        "size": size(summary.get("bytes")),
+        "wall_time": duration(result.record["wall_time_s"]),
+        "error": short(summary.get("max_error"), 2),
+        "check": solver_check(part),
+        "per_sample": duration(summary.get("seconds_per_sample")),
+    }
+
+
+def _run_groups(results: Results) -> list[Row]:
+    groups = []
+    for problem, runs in curves.by_problem(results).items():
+        best = min(map(_error, runs))
+        rows = [_run_row(run) | {"best": len(runs) > 1 and _error(run) == best} for run in runs]
+        groups.append({"problem": problem, "rows": rows})
+    return groups
+
+
+def _run_row(run: RunResult) -> Row:
+    summary = run.record["summary"]
+    # A run on a coarser grid also reports its error there, as relative_l2@<points>.
+    elsewhere = [
+        f"{percent(value)} at {_grid(run, key.split('@')[1])} points"
+        for key, value in summary.items()
+        if key.startswith("relative_l2@") and value != summary["relative_l2"]
+    ]
+    return {
+        "name": run.name,
+        "method": method_title(run.config),
+        "error": percent(_error(run)),
+        "elsewhere": "; ".join(elsewhere),
+        "skill": short(summary.get("skill")),
+        "trivial": percent(summary.get("trivial_relative_l2")),
+        "steps": f"{int(run.metrics['step'].max()):,}",
+        "training_time": duration(float(run.metrics["elapsed_s"].max())),
+        "wall_time": duration(run.record["wall_time_s"]),
+        "rate": short(summary.get("samples_per_second")),
+        "parameters": short(summary.get("num_parameters")),
+    }
+
+
+def _grid(run: RunResult, points: str) -> str:
+    axes = len(run.config.model.modes) if isinstance(run.config, OperatorRun) else 1
+    return " × ".join([f"{int(points):,}"] * axes)
+
+
+def _bound_row(result: BoundResult) -> Row:
+    bound, published, packing = result.proved_bound, result.published, result.packing
+    return {
+        "name": result.name,
+        "dim": result.config.formulation.dim,
+        "formulation": formulation_title(result.config, result.degree),
+        "packing": packing.value if packing else "–",
+        "packing_name": packing.name if packing else "",
+        "published": published.value,
+        "published_kind": published.kind,
+        "published_source": published.source,
+        "peer": result.peer if result.peer != published else None,
+        "ours": shorten_above(bound, 20) if bound else "–",
+        "exact": bound,
+        "proved": bound is not None,
+        "failed_condition": result.verdict.failed_condition,
+        "gap": gap_text(bound, published.value) if bound else "–",
+        "search_time": duration(result.record["wall_time_s"]),
+        "verify_time": duration(result.verdict.seconds),
+        "checks": result.verdict.checks,
+        "sha256": result.verdict.certificate_sha256 or "unknown: unreadable",
+    }
+
+
+def _stages(results: Results) -> list[Row]:
+    names = dict(zip(_machines(results), _LETTERS, strict=False))
+    rows = []
+    for record in _records(results):
+        commit = record.get("commit")
+        rows.append(
+            {
+                "stage": record["stage"],
+                "name": record["name"],
+                "commit": f"{commit[:10]}{' + edits' if record.get('dirty') else ''}"
+                if commit
+                else "unknown",
+                "seed": record["seed"],
+                "config_digest": record["config_digest"][:10],
+                "source_digest": record["source_digest"][:10],
+                "started": record["started"][:16].replace("T", " "),
+                "wall_time": duration(record["wall_time_s"]),
+                "memory": f"{record['peak_memory_mb']:,.0f} MB",
+                "machine": names.get(_machine(record), "other"),
+            }
+        )
+    return rows
+
+
+def _environments(results: Results) -> list[Row]:
+    """Return each distinct pair of hardware and versions once, the most frequent first."""
+    rows = []
+    for letter, text in zip(_LETTERS, _machines(results), strict=False):
+        hardware, versions = json.loads(text)
+        memory = hardware.get("memory_mb")
+        rows.append(
+            {
+                "letter": letter,
+                "hardware": f"{hardware.get('processor', 'unknown processor')},"
+                f" {hardware.get('cores', '?')} cores, {size(memory * 2**20 if memory else None)}",
+                "versions": ", ".join(f"{key} {value}" for key, value in versions.items()),
+            }
+        )
+    return rows
+
+
+def _machines(results: Results) -> list[str]:
+    return [
+        text for text, _ in Counter(map(_machine, _records(results))).most_common(len(_LETTERS))
+    ]
+
+
+def _machine(record: Row) -> str:
+    return json.dumps([record["hardware"], record["versions"]], sort_keys=True)
+
+
+def _records(results: Results) -> list[Row]:
+    parts: list[DatasetResult | RunResult | BoundResult] = [
+        *results.datasets, *results.runs, *results.bounds
+    ]  # fmt: skip
+    verifications = [bound.verification for bound in results.bounds if bound.verification]
+    return [*(part.record for part in parts), *verifications]
+
+
+def _yaml(content: object) -> str:
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=88)

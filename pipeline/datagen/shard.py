@@ -1,0 +1,154 @@
+"""One shard as one task, and the records that let an interrupted run go on.
+
+<store>.partial/key.json           digest of configuration, seed and source; written last
+<store>.partial/store/             the store being written
+<store>.partial/shards/<i>.json    one finished shard: what `write_shard` returned, timing
+"""
+
+import json
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import zarr
+
+from pipeline.config import Dataset
+from pipeline.datagen.sample import build_problem, estimate_error, generate_block
+from pipeline.errors import StoreError
+from pipeline.provenance import config_digest, write_json
+from pipeline.store import layout, shards
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to generate and where; picklable, so that it travels to the workers."""
+
+    dataset: Dataset
+    seed: int
+    source: str
+    store: Path
+
+    @property
+    def partial(self) -> Path:
+        """Return the folder of the unfinished run."""
+        return self.store.with_name(self.store.name + ".partial")
+
+    @property
+    def num_shards(self) -> int:
+        """Return the number of shards in the store."""
+        return self.dataset.num_samples // self.dataset.samples_per_shard
+
+    @property
+    def digest(self) -> str:
+        """Return the digest that a resumed run must share with the interrupted one."""
+        return config_digest(self.dataset, self.seed, self.source)
+
+
+def make_shard(index: int, plan: Plan) -> dict[str, Any]:
+    """Generate, write and record shard `index`; return its record.
+
+    The record holds for each array what `write_shard` returned, `seconds` of computing, and the
+    solver's `error` estimate for the shard's first sample. It appears by renaming after both
+    files: a shard with a record is finished. Running it again writes the same bytes.
+    """
+    count = plan.dataset.samples_per_shard
+    started = time.perf_counter()
+    blocks = generate_block(plan.dataset, plan.seed, index * count, count)
+    seconds = time.perf_counter() - started
+    record: dict[str, Any] = {"seconds": seconds}
+    record["error"] = estimate_error(plan.dataset, plan.seed, index * count)
+    for name, block in zip(layout.ARRAYS, blocks, strict=True):
+        array = zarr.open_array(plan.partial / "store" / name, mode="r+")
+        record[name] = shards.write_shard(array, index, block)
+    write_json(plan.partial / "shards" / f"{index}.json", record)
+    return record
+
+
+def resume(plan: Plan) -> dict[int, dict[str, Any]]:
+    """Prepare the folder of `plan` and return the records of the shards that are already right.
+
+    A folder of the same digest is kept; every recorded shard in it is read and compared with its
+    record, and forgotten if it differs. A folder of any other run is discarded.
+    """
+    shutil.rmtree(_retired(plan), ignore_errors=True)
+    partial = plan.partial
+    if _read(partial / "key.json") != {"digest": plan.digest}:
+        shutil.rmtree(partial, ignore_errors=True)
+        problem = build_problem(plan.dataset)
+        shards.create(partial / "store", plan.dataset, problem.num_inputs, problem.num_targets)
+        write_json(partial / "key.json", {"digest": plan.digest})
+        return {}
+    if not (partial / "store").exists():
+        # Interrupted after `publish`: the store carries our digest's data; take it back.
+        os.replace(plan.store, partial / "store")
+    found = {index: _verified(plan, index) for index in range(plan.num_shards)}
+    return {index: record for index, record in found.items() if record is not None}
+
+
+def publish(plan: Plan, records: dict[int, dict[str, Any]]) -> None:
+    """Verify all shards, mark the store complete and move it to its place by renaming.
+
+    Raises:
+        StoreError: a shard on disk is not what its task had in memory.
+    """
+    unfinished = plan.partial / "store"
+    _sweep(plan, unfinished)
+    shards.finalise(
+        unfinished,
+        plan.dataset,
+        seed=plan.seed,
+        config_digest=config_digest(plan.dataset),
+        source_digest=plan.source,
+        records={
+            name: [records[index][name] for index in range(plan.num_shards)]
+            for name in layout.ARRAYS
+        },
+    )
+    if plan.store.exists():
+        os.replace(plan.store, _retired(plan))
+    os.replace(unfinished, plan.store)
+    shutil.rmtree(_retired(plan), ignore_errors=True)
+
+
+def _retired(plan: Plan) -> Path:
+    return plan.store.with_name(plan.store.name + ".old")
+
+
+def _verified(plan: Plan, index: int) -> dict[str, Any] | None:
+    """Return the record of a shard whose files match it, else None."""
+    record = _read(plan.partial / "shards" / f"{index}.json")
+    if record is None:
+        return None
+    try:
+        for name in layout.ARRAYS:
+            size = plan.dataset.samples_per_shard
+            shards.verify_shard(plan.partial / "store", name, index, record[name], size)
+    except (StoreError, KeyError, TypeError):
+        return None
+    return record
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return a small JSON record, or None if there is none that can be read."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _sweep(plan: Plan, unfinished: Path) -> None:
+    """Remove the temporary files that killed writers left behind."""
+    ndim = len(plan.dataset.grid) + 2
+    expected = {unfinished / "zarr.json"}
+    for name in layout.ARRAYS:
+        expected.add(unfinished / name / "zarr.json")
+        expected.update(
+            layout.shard_file(unfinished, name, index, ndim) for index in range(plan.num_shards)
+        )
+    for path in unfinished.rglob("*"):
+        if path.is_file() and path not in expected:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,106 @@
+"""The generate stage: a Dask graph of one task per shard, resumable at any moment."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from distributed import KilledWorker, as_completed
+
+from cluster.dask_cluster import client
+from pipeline import provenance
+from pipeline.config import Dataset
+from pipeline.datagen.shard import Plan, make_shard, publish, resume
+from pipeline.errors import PipelineError
+from pipeline.store import layout
+
+_PRINT_EVERY_S = 2.0
+
+
+def run(
+    dataset: Dataset,
+    *,
+    name: str,
+    seed: int,
+    store: Path,
+    record: Path,
+    num_workers: int,
+    source: str,
+) -> None:
+    """Write the complete store of `dataset` to `store` and its `run.json` to `record`.
+
+    Shards are written under `<store>.partial` and the finished store is renamed to `store`,
+    replacing what stood there. Killed at any moment and started again with the same dataset, seed
+    and source digest, the run verifies the shards it finished, makes the others, and ends with the
+    same bytes as an undisturbed one. `num_workers` processes; it does not affect the data.
+
+    Raises:
+        SolverError: a sample could not be solved.
+        StoreError: a shard on disk differs from what its task computed.
+        PipelineError: a task failed otherwise, or killed its worker again and again.
+    """
+    store = Path(store).absolute()
+    plan = Plan(dataset, seed, source, store)
+    with provenance.record(
+        Path(record), stage="generate", name=name, seed=seed, config=dataset, source=source
+    ) as summary:
+        done = resume(plan)
+        missing = [index for index in range(plan.num_shards) if index not in done]
+        if done:
+            print(f"generate {name}: resuming with {len(done)} of {plan.num_shards} shards")
+        if missing:
+            done |= _compute(plan, missing, name, min(num_workers, len(missing)))
+        publish(plan, done)
+        summary.update(_summary(plan, done))
+    # Only now: a run killed before its record was written still finds its shards.
+    shutil.rmtree(plan.partial)
+    print(f"generate {name}: {dataset.num_samples} samples, {summary['bytes'] / 1e6:.1f} MB")
+
+
+def _compute(
+    plan: Plan, missing: list[int], name: str, num_workers: int
+) -> dict[int, dict[str, Any]]:
+    """Return the records of the missing shards, made by Dask workers."""
+    done: dict[int, dict[str, Any]] = {}
+    started = printed = time.perf_counter()
+    with client(num_workers) as dask_client:
+        futures = dask_client.map(make_shard, missing, plan=plan, pure=False)
+        index_of = {future.key: index for future, index in zip(futures, missing, strict=True)}
+        for future in as_completed(futures):
+            index = index_of[future.key]
+            if future.status != "finished":
+                raise _failure(name, index, future.exception())
+            done[index] = future.result()
+            now = time.perf_counter()
+            if now - printed > _PRINT_EVERY_S or len(done) == len(missing):
+                printed = now
+                rate = len(done) * plan.dataset.samples_per_shard / (now - started)
+                print(
+                    f"generate {name}: {plan.num_shards - len(missing) + len(done)}"
+                    f"/{plan.num_shards} shards, {rate:.0f} samples/s",
+                    flush=True,
+                )
+    return done
+
+
+def _failure(name: str, index: int, error: BaseException | None) -> PipelineError:
+    """Return the one-line error for a failed task."""
+    if isinstance(error, PipelineError):
+        return type(error)(f"datasets.{name}: shard {index}: {error}")
+    if isinstance(error, KilledWorker):
+        return PipelineError(
+            f"datasets.{name}: shard {index}: expected a worker to finish it, got four killed ones"
+            " (out of memory?); lower samples_per_shard or the number of workers"
+        )
+    return PipelineError(f"datasets.{name}: shard {index}: {type(error).__name__}: {error}")
+
+
+def _summary(plan: Plan, records: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """Return the final numbers; `max_error` is the largest estimate over first samples."""
+    seconds = sum(record["seconds"] for record in records.values())
+    return {
+        "num_samples": plan.dataset.num_samples,
+        "seconds_per_sample": seconds / plan.dataset.num_samples,
+        "bytes": sum(record[name]["size"] for record in records.values() for name in layout.ARRAYS),
+        "max_error": max(record["error"] for record in records.values()),
+    }

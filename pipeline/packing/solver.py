@@ -1,0 +1,242 @@
+"""Solve the two-point linear program at one degree through its dual, a quadrature of Gauss type.
+
+Take degree K = 4m + 3. Weak duality: let nodes z_0 < ... < z_m and weights w_i > 0 satisfy
+
+    p(0) + sum_i w_i p(z_i) = 0    for p = L_k^a, k = 1, 3, ..., K (odd k: -1 eigenfunctions).
+
+Let f have degree <= K, f^ >= 0, f(0) = f^(0) and f <= 0 beyond z_r <= z_0. Then p = f^ - f has
+p(0) = 0 and every p(z_i) >= 0, so all p(z_i) vanish, doubly beyond z_r. If z_r < z_0 that is one
+condition more than p has coefficients, p = 0 and f = 0: no function of this degree, normalised by
+f(0) = f^(0), reaches below z_0. These conditions are 2m + 2 equations in the 2m + 2 unknowns
+z_i, w_i; Newton's method solves them, and its Jacobian is also the matrix of the primal problem
+(see `rounding`). Heuristic throughout: the numbers become a bound only when `pipeline.certify`
+accepts the certificate made from them.
+
+Cost: one (2m+2)-dimensional solve a Newton step, about 8 steps for each m on the way up.
+References: Cohn & Elkies, Ann. of Math. 157 (2003), section 7; Afkhami-Jeddi, Cohn, Hartman,
+de Laat, Tajdini, arXiv:2006.02560 (the same equations as the spinless modular bootstrap).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from flint import arb, arb_mat, ctx
+
+from pipeline.errors import SolverError
+from pipeline.packing import laguerre
+
+# A node off by d moves the double root it prescribes, not the bound: that moves by d^2.
+_NODE_TOLERANCE = 1e-20
+# On the way a solution only has to predict the next one.
+_PATH_TOLERANCE = 1e-5
+_MAX_STEPS = 16
+# z_0 falls with the degree; late in the path by less than the path resolves.
+_LARGEST_RISE = 1 + 1e-8
+# Below dimension 8 the nodes crowd as the degree grows; they are followed from there.
+_ANCHOR_DIM = 8
+_SMALLEST_DIM_STEP = 2.0**-10
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Quadrature:
+    """Nodes z_0 < ... < z_m (in z = 2 pi |x|^2) and positive weights, of degree K = 4m + 3.
+
+    `newton_steps` counts all steps spent on the way.
+    """
+
+    dim: int
+    degree: int
+    nodes: tuple[arb, ...]
+    weights: tuple[arb, ...]
+    newton_steps: int
+
+
+@dataclass(frozen=True)
+class _Iterate:
+    nodes: list[arb]
+    weights: list[arb]
+    steps: int
+
+
+def solve(
+    dim: int, degree: int, precision_bits: int, progress: Progress | None = None
+) -> Quadrature:
+    """Return the quadrature of `degree` = 4m + 3 in dimension `dim`, nodes accurate to 1e-20.
+
+    Continuation in the degree from m = 0; where that loses the branch (low dimensions), the
+    solution in dimension 8 is followed down through real dimensions.
+
+    Raises:
+        SolverError: no continuation reaches the degree at `precision_bits`.
+    """
+    if degree < 3 or degree % 4 != 3:
+        raise SolverError(f"degree: expected 4m + 3 >= 3, got {degree}; use {degree | 3}")
+    last = degree // 4
+    report = progress or (lambda line: None)
+    with ctx.workprec(precision_bits):
+        found, steps = _climb(arb(dim), last, report)
+        if found is None and dim < _ANCHOR_DIM:
+            report(f"dimension {dim}: followed from dimension {_ANCHOR_DIM}")
+            anchor, climbed = _climb(arb(_ANCHOR_DIM), last, report)
+            steps += climbed
+            if anchor is not None:
+                found, walked = _descend(anchor, dim)
+                steps += walked
+    if found is None:
+        raise SolverError(
+            f"two-point bound, dimension {dim}: expected a quadrature of degree {degree} at"
+            f" {precision_bits} bits, found none; raise precision_bits or lower the degree"
+        )
+    return Quadrature(dim, degree, tuple(found.nodes), tuple(found.weights), steps)
+
+
+def _climb(dim: arb, last: int, report: Progress) -> tuple[_Iterate | None, int]:
+    """Return the solution with m = `last` and the Newton steps of all m up to it."""
+    history: list[list[float]] = []
+    found, steps = None, 0
+    for m in range(last + 1):
+        guesses = [[_first_node(float(dim))]] if m == 0 else _guesses(history)
+        found = None
+        tolerance = _NODE_TOLERANCE if m == last else _PATH_TOLERANCE
+        for guess in guesses:
+            if not _increasing(guess):
+                continue
+            found = _newton(dim, [arb(z) for z in guess], tolerance)
+            if found and (m == 0 or float(found.nodes[0]) < history[-1][0] * _LARGEST_RISE):
+                break
+            found = None
+        if found is None:
+            return None, steps
+        steps += found.steps
+        history.append([float(z) for z in found.nodes])
+        if m % 10 == 0 or m == last:
+            report(f"degree {4 * m + 3}: z_r = {history[-1][0]:.12f}, {steps} Newton steps")
+    return found, steps
+
+
+def _descend(start: _Iterate, dim: int) -> tuple[_Iterate | None, int]:
+    """Follow `start` from the anchor dimension down to `dim` with secant predictions."""
+    here, step, current, steps = float(_ANCHOR_DIM), 0.25, start, 0
+    slope = [arb(0)] * len(start.nodes)
+    while here > dim:
+        step = min(step, here - dim)
+        guess = [(z - s * step).mid() for z, s in zip(current.nodes, slope, strict=True)]
+        tolerance = _NODE_TOLERANCE if here - step <= dim else _PATH_TOLERANCE
+        found = _newton(arb(here - step), guess, tolerance) if _increasing(guess) else None
+        if found is None:
+            step /= 2
+            if step < _SMALLEST_DIM_STEP:
+                return None, steps
+            continue
+        pairs = zip(current.nodes, found.nodes, strict=True)
+        slope = [((old - new) / step).mid() for old, new in pairs]
+        here, current, steps = here - step, found, steps + found.steps
+        step = min(2 * step, 0.25)
+    return current, steps
+
+
+def _newton(dim: arb, nodes: list[arb], tolerance: float) -> _Iterate | None:
+    """Return the converged quadrature near `nodes`, or None (no convergence, a weight <= 0).
+
+    With d_i the node corrections, linearisation gives, for odd k and scaled by L_k(0),
+    sum_i w_i L_k(z_i) + (w_i d_i) L_k'(z_i) = -L_k(0): linear in w_i and w_i d_i.
+    """
+    size = len(nodes)
+    degree = 4 * size - 1
+    scale = laguerre.at_zero(degree, dim)
+    right = arb_mat(2 * size, 1, [-1] * (2 * size))
+    for step in range(1, _MAX_STEPS + 1):
+        values, slopes = laguerre.table(degree, dim, nodes)
+        rows = [
+            [(row[k] / scale[k]).mid() for row in (*values, *slopes)]
+            for k in range(1, degree + 1, 2)
+        ]
+        try:
+            solution = arb_mat(rows).solve(right, algorithm="approx").entries()
+        except ZeroDivisionError:
+            return None
+        weights = [w.mid() for w in solution[:size]]
+        moves = [(d / w).mid() for d, w in zip(solution[size:], weights, strict=True)]
+        largest = max(abs(float(move)) for move in moves)
+        nodes = _moved(nodes, moves)
+        if largest < tolerance:
+            good = all(w > 0 for w in weights)
+            return _Iterate(nodes, weights, step) if good and _increasing(nodes) else None
+        if not np.isfinite(largest) or not _increasing(nodes):
+            return None
+    return None
+
+
+def _moved(nodes: list[arb], moves: list[arb]) -> list[arb]:
+    """Return nodes + t * moves, t <= 1 such that no node crosses a third of a gap."""
+    ticks = [0.0] + [float(z) for z in nodes]
+    gaps = np.diff(ticks)
+    room = np.minimum(gaps, np.append(gaps[1:], np.inf))
+    sizes = np.array([abs(float(move)) for move in moves])
+    ratio = float(np.max(sizes / room))
+    damping = arb(1) if ratio <= 0.35 else arb(0.35 / ratio)
+    return [(z + damping * move).mid() for z, move in zip(nodes, moves, strict=True)]
+
+
+def _increasing(nodes: Sequence[float] | Sequence[arb]) -> bool:
+    ticks = [0.0] + [float(z) for z in nodes]
+    return all(left < right for left, right in zip(ticks, ticks[1:], strict=False))
+
+
+def _first_node(dim: float) -> float:
+    """Return z_0 for m = 0: the largest root of L_1(z)/L_1(0) - L_3(z)/L_3(0), over z a quadratic.
+
+    With b = a + 1 and t = z: 1 - t/b = 1 - 3t/b + 3t^2/(b(b+1)) - t^3/(b(b+1)(b+2)).
+    """
+    b = dim / 2
+    constant, linear = 2.0 * (b + 1) * (b + 2), 3.0 * (b + 2)
+    return (linear + sqrt(linear**2 - 4 * constant)) / 2
+
+
+def _guesses(history: list[list[float]]) -> Iterator[list[float]]:
+    """Yield starting nodes for the next m, the most plausible first.
+
+    The i-th node from the left tends to a limit as m grows (extrapolated geometrically along
+    columns), the j-th from the right moves on steadily (extrapolated polynomially).
+    """
+    m = len(history)
+    if m == 1:
+        first = history[0][0]
+        for shrink in (0.93, 0.97, 0.9, 1.0):
+            for ratio in (1.5, 1.7, 2.1, 2.5, 3.0, 4.0, 4.5):
+                yield [first * shrink, first * shrink * ratio]
+        return
+    for order, shift in ((3, 0), (2, 0), (3, 1), (2, 1), (3, 2), (2, 2), (2, -1)):
+        yield [_predicted(history, i, order, i <= m - 2 - shift) for i in range(m + 1)]
+
+
+def _predicted(history: list[list[float]], index: int, order: int, settled: bool) -> float:
+    last = len(history)
+    column = [row[index] for row in history if len(row) > index]
+    distance = last - index
+    diagonal = [row[len(row) - 1 - distance] for row in history if len(row) > distance]
+    if len(column) >= 2 and (settled or len(diagonal) < 2):
+        return _limit(column)
+    if len(diagonal) >= 2:
+        return _extrapolated(diagonal[-order:])
+    return 0.96 * column[-1]
+
+
+def _limit(column: list[float]) -> float:
+    last = column[-1] - column[-2]
+    if len(column) == 2:
+        return column[-1] + 0.3 * last
+    before = column[-2] - column[-3]
+    ratio = min(max(last / before if before else 0.0, 0.0), 0.9)
+    return column[-1] + ratio * last
+
+
+def _extrapolated(values: list[float]) -> float:
+    """Return the next value of the polynomial through two or three equidistant ones."""
+    if len(values) == 2:
+        return 2 * values[1] - values[0]
+    return 3 * values[2] - 3 * values[1] + values[0]

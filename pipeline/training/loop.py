@@ -1,0 +1,185 @@
+"""The training loop on one rank: pure but for what `checkpoint` and `report` do."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from torch import nn
+
+from pipeline.config import TrainSettings
+from pipeline.errors import TrainingError
+from pipeline.training.step import World, train_step
+from pipeline.training.task import Task
+
+_POINTS_PER_EVALUATION = 10
+_REPORT_EVERY_S = 5.0
+
+
+class Row(NamedTuple):
+    """One number of the history, a row of metrics.parquet."""
+
+    step: int
+    epoch: float
+    split: str
+    metric: str
+    value: float
+    elapsed_s: float
+
+
+class Checkpoints(Protocol):
+    """Where the state of a run is kept."""
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the last state saved, on any rank, or None."""
+        ...
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep `state`; called on rank 0 only."""
+        ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands, for the screen and the metrics endpoint; rank 0 only."""
+
+    step: int
+    num_steps: int
+    epoch: float
+    loss: float
+    errors: dict[str, float]
+    samples_per_second: float
+    remaining_s: float
+
+
+@dataclass
+class History:
+    """The metrics so far and the loss accumulated since its last row."""
+
+    rows: list[Row] = field(default_factory=list)
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    elapsed_s: float = 0.0
+
+    def add_loss(self, loss: float) -> None:
+        """Accumulate the loss of one step."""
+        self.loss_sum += loss
+        self.loss_count += 1
+
+    def write_loss(self, step: int, epoch: float) -> None:
+        """Append the mean loss of the steps since the last call."""
+        if self.loss_count:
+            mean = self.loss_sum / self.loss_count
+            self.rows.append(Row(step, epoch, "train", "loss", mean, self.elapsed_s))
+        self.loss_sum, self.loss_count = 0.0, 0
+
+    def last(self, split: str) -> dict[str, float]:
+        """Return the latest value of each metric of a split."""
+        return {row.metric: row.value for row in self.rows if row.split == split}
+
+
+def train(
+    task: Task,
+    *,
+    name: str,
+    world: World,
+    settings: TrainSettings,
+    checkpoint: Checkpoints,
+    report: Callable[[Progress], None],
+) -> History:
+    """Train `task.model` to `task.num_steps` and return the history of its metrics.
+
+    Starts from the state that `checkpoint.load` returns on every rank, and then takes the same
+    steps to the last bit as a run that was never interrupted. The test set is evaluated and the
+    state saved (both on rank 0) every `evaluate_every` and `checkpoint_every` steps and at the
+    end; `loss` is the mean over a tenth of `evaluate_every` steps.
+
+    Raises:
+        TrainingError: the loss averaged over the ranks is not finite; on every rank.
+    """
+    model = task.model
+    optimizer, scheduler = task.configure_optimizer(model)
+    history, first = History(), 0
+    if (state := checkpoint.load()) is not None:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        scheduler.load_state_dict(state["scheduler"])
+        history, first = _unpack(state["history"]), state["step"]
+    clock = _Clock(history.elapsed_s)
+    log_every = max(1, settings.evaluate_every // _POINTS_PER_EVALUATION)
+    for step in range(first + 1, task.num_steps + 1):
+        loss = train_step(task, model, optimizer, scheduler, step - 1, world)
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"runs.{name}: step {step}: expected a finite loss, got {loss};"
+                " lower train.learning_rate"
+            )
+        if world.rank:
+            continue
+        history.add_loss(loss)
+        history.elapsed_s = clock.elapsed()
+        at_end = step == task.num_steps
+        if step % log_every == 0 or at_end:
+            history.write_loss(step, task.epoch(step))
+        evaluate = step % settings.evaluate_every == 0 or at_end
+        if evaluate:
+            _evaluate(task, model, step, history)
+            history.elapsed_s = clock.elapsed()
+        if evaluate or clock.due():
+            report(_progress(task, step, first, loss, history, clock))
+        if step % settings.checkpoint_every == 0 or at_end:
+            state = {"optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()}
+            state |= {"model": model.state_dict(), "step": step, "history": _pack(history)}
+            checkpoint.save(state)
+    return history
+
+
+def _evaluate(task: Task, model: nn.Module, step: int, history: History) -> None:
+    for metric, value in task.evaluate(model).items():
+        row = Row(step, task.epoch(step), "test", metric, value, history.elapsed_s)
+        history.rows.append(row)
+
+
+class _Clock:
+    """Seconds of training, counted on from those before the last checkpoint."""
+
+    def __init__(self, before: float) -> None:
+        self.started = self.reported = time.perf_counter()
+        self.before = before
+
+    def here(self) -> float:
+        return time.perf_counter() - self.started
+
+    def elapsed(self) -> float:
+        return self.before + self.here()
+
+    def due(self) -> bool:
+        """Return whether nothing was reported for a while."""
+        return time.perf_counter() - self.reported > _REPORT_EVERY_S
+
+
+def _progress(
+    task: Task, step: int, first: int, loss: float, history: History, clock: _Clock
+) -> Progress:
+    clock.reported = time.perf_counter()
+    seconds_per_step = clock.here() / (step - first)
+    return Progress(
+        step=step,
+        num_steps=task.num_steps,
+        epoch=task.epoch(step),
+        loss=history.last("train").get("loss", loss),
+        errors=history.last("test"),
+        samples_per_second=task.samples_per_step / seconds_per_step,
+        remaining_s=(task.num_steps - step) * seconds_per_step,
+    )
+
+
+def _pack(history: History) -> dict[str, Any]:
+    """Return the history as plain lists and numbers, which need no unpickling of classes."""
+    sums = (history.loss_sum, history.loss_count, history.elapsed_s)
+    return {"rows": [list(row) for row in history.rows], "sums": list(sums)}
+
+
+def _unpack(state: dict[str, Any]) -> History:
+    return History([Row(*row) for row in state["rows"]], *state["sums"])

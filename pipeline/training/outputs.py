@@ -1,0 +1,61 @@
+"""The files of a finished run: collected in its state folder, then moved to where they belong."""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.provenance import write_json
+from pipeline.training.loop import Row
+
+METRICS, CHECKPOINT, PREDICTION = "metrics.parquet", "checkpoint", "prediction.npz"
+_SUMMARY = "summary.json"
+_SCHEMA = pa.schema(
+    {
+        "step": pa.int64(),
+        "epoch": pa.float64(),
+        "split": pa.string(),
+        "metric": pa.string(),
+        "value": pa.float64(),
+        "elapsed_s": pa.float64(),
+    }
+)
+
+
+def write_metrics(path: Path, rows: Sequence[Row]) -> None:
+    """Write the history of metrics, one row a number."""
+    table = pa.Table.from_pylist([row._asdict() for row in rows], schema=_SCHEMA)
+    pq.write_table(table, path)
+
+
+def collect(
+    folder: Path, rows: Sequence[Row], prediction: dict[str, np.ndarray], summary: dict[str, Any]
+) -> None:
+    """Write all but the checkpoint to `folder`, the summary last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_metrics(folder / METRICS, rows)
+    np.savez_compressed(folder / PREDICTION, allow_pickle=False, **prediction)
+    write_json(folder / _SUMMARY, summary)
+
+
+def install(folder: Path, output: Path) -> dict[str, Any]:
+    """Copy the files of `folder` to `output`, each replaced whole; return the summary."""
+    output.mkdir(parents=True, exist_ok=True)
+    for name in (METRICS, CHECKPOINT, PREDICTION):
+        source, target = folder / name, output / name
+        temporary = output / f".{name}.tmp"
+        if source.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.copytree(source, temporary)
+            shutil.rmtree(target, ignore_errors=True)
+        else:
+            shutil.copy(source, temporary)
+        os.replace(temporary, target)
+    summary: dict[str, Any] = json.loads((folder / _SUMMARY).read_text())
+    return summary

@@ -1,0 +1,61 @@
+"""Progress of a run from a worker to the screen: lines in a file that the driver follows."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.training.loop import Progress
+
+_POLL_S = 0.3
+
+
+def line(name: str, progress: Progress) -> str:
+    """Return one line for the screen and for a log."""
+    width = len(str(progress.num_steps))
+    errors = "".join(f"  {key} {value:.3e}" for key, value in progress.errors.items())
+    return (
+        f"{name}: step {progress.step:>{width}}/{progress.num_steps}"
+        f"  loss {progress.loss:.3e}{errors}"
+        f"  {progress.samples_per_second:,.0f} samples/s  {_remaining(progress.remaining_s)} left"
+    )
+
+
+def _remaining(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def write(file: Path, text: str) -> None:
+    """Append a line to the file that the driver follows."""
+    with file.open("a") as stream:
+        stream.write(text + "\n")
+
+
+@contextmanager
+def follow(file: Path) -> Iterator[None]:
+    """Print what is appended to `file`, emptied first, until the end of the block."""
+    file.write_text("")
+    done = threading.Event()
+    thread = threading.Thread(target=_print_lines, args=(file, done), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _print_lines(file: Path, done: threading.Event) -> None:
+    with file.open() as stream:
+        rest = ""
+        while True:
+            last = done.is_set()
+            *lines, rest = (rest + stream.read()).split("\n")
+            for text in lines:
+                print(text, flush=True)
+            if last:
+                return
+            time.sleep(_POLL_S)

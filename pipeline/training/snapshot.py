@@ -1,0 +1,46 @@
+"""The state of an interrupted run on disk: replaced whole, so that a kill never leaves half."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_FILE = "snapshot.pt"
+
+
+class Snapshots:
+    """The last saved state of a run in `folder`; implements `loop.Checkpoints`."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        self.folder, self.device = folder, device
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the last state, with its tensors on the device, or None."""
+        file = self.folder / _FILE
+        if not file.exists():
+            return None
+        state: dict[str, Any] = torch.load(file, map_location=self.device, weights_only=True)
+        return state
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the state by `state`, atomically and on disk before the old one goes."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = self.folder / f".{_FILE}.tmp"
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, self.folder / _FILE)
+
+
+def claim(state: Path, digest: str) -> Path:
+    """Return the folder `state/<digest>`, and remove what other configurations left in `state`."""
+    folder = state / digest[:16]
+    if state.exists():
+        for other in state.iterdir():
+            if other != folder:
+                shutil.rmtree(other, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

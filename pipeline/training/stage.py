@@ -1,0 +1,159 @@
+"""Train one run on Ray Train: workers, retries and metrics are Ray's; state and files are ours.
+
+The state of a run lies in `<state>/<digest>`, keyed by everything its numbers depend on. Ray's own
+record of a run is rewritten in place and so can be read half-written after a kill; ours is
+replaced by a rename. Whatever is killed, and whenever, the next start with the same digest goes on
+from the last snapshot, and its results equal those of an undisturbed run but for times.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cluster import ray_cluster
+from pipeline import errors, provenance
+from pipeline.config import OperatorRun, PinnRun
+from pipeline.errors import PipelineError, TrainingError
+from pipeline.training import checkpoint, outputs, progress, snapshot
+from pipeline.training.group import Group
+from pipeline.training.loop import Progress
+from pipeline.training.worker import Job, work
+
+MAX_FAILURES = 3
+
+
+def run(
+    run: PinnRun | OperatorRun,
+    *,
+    name: str,
+    seed: int,
+    output: Path,
+    state: Path,
+    store: Path | None,
+    source: str,
+) -> None:
+    """Train `run` and write metrics.parquet, checkpoint/, prediction.npz and last run.json.
+
+    Args:
+        run: what to train.
+        name: its name in the experiment.
+        seed: seed of everything random.
+        output: folder of the results.
+        state: folder of snapshots, on a file system that all workers share; gone afterwards.
+        store: dataset of an operator run.
+        source: digest of the source that the run uses.
+
+    Raises:
+        StoreError: the dataset is unfinished or damaged.
+        CheckpointError: the initial checkpoint is damaged or of another model.
+        TrainingError: the loss diverged, or the workers failed more than `MAX_FAILURES` times.
+    """
+    output, state = output.resolve(), state.resolve()
+    folder = snapshot.claim(state, _digest(run, seed, source, store))
+    job = Job(run, name, seed, store.resolve() if store else None, folder)
+    record = provenance.record(
+        output / "run.json", stage="train", name=name, seed=seed, config=run, source=source
+    )
+    with record as summary:
+        with ray_cluster.session(num_cpus=run.train.num_workers) as session:
+            _fit(job, session.num_gpus)
+        summary |= outputs.install(job.results, output)
+    shutil.rmtree(state, ignore_errors=True)
+    print(f"{name}: relative_l2 {summary['relative_l2']:.3e}, results in {output}", flush=True)
+
+
+def _digest(run: PinnRun | OperatorRun, seed: int, source: str, store: Path | None) -> str:
+    """Return a digest of all that determines the numbers of a run."""
+    files = []
+    if store is not None:
+        # Its attributes hold the checksum of every block.
+        files.append(store / "zarr.json")
+    if run.initial_checkpoint is not None:
+        checkpoint.check_checkpoint(run.initial_checkpoint, run)
+        files.append(run.initial_checkpoint / checkpoint.WEIGHTS)
+    contents = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.exists()]
+    return provenance.config_digest(run, seed, source, contents)
+
+
+def _fit(job: Job, num_gpus: int) -> None:
+    """Run the workers of `job` to the end; see `run` for what is raised."""
+    import ray
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    shutil.rmtree(job.folder / "ray", ignore_errors=True)
+    job.error.unlink(missing_ok=True)
+    workers = job.run.train.num_workers
+    resources: dict[str, float] = {"CPU": 1}
+    if num_gpus:
+        resources["GPU"] = min(1, num_gpus / workers)
+    trainer = TorchTrainer(
+        _work,
+        train_loop_config={"job": job},
+        scaling_config=ScalingConfig(
+            num_workers=workers, use_gpu=num_gpus > 0, resources_per_worker=resources
+        ),
+        # nccl refuses two ranks on one GPU.
+        torch_config=TorchConfig(backend="nccl" if num_gpus >= workers else "gloo"),
+        run_config=RunConfig(
+            name=job.name,
+            storage_path=str(job.folder / "ray"),
+            failure_config=FailureConfig(max_failures=MAX_FAILURES),
+        ),
+    )
+    with progress.follow(job.progress):
+        try:
+            trainer.fit()
+        except (ray.exceptions.RayError, ray.train.TrainingFailedError) as error:
+            _raise_foreseen(job)
+            cause = " ".join(str(error).split())
+            raise TrainingError(
+                f"runs.{job.name}: workers failed {MAX_FAILURES + 1} times: {cause[-600:]}"
+            ) from error
+    _raise_foreseen(job)
+
+
+def _work(config: dict[str, Any]) -> None:
+    """Body of a training process."""
+    import ray.train.torch
+
+    job: Job = config["job"]
+    if job.error.exists():
+        return
+    device = ray.train.torch.get_device()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    world = Group()
+    try:
+        work(job, world=world, device=device, publish=_publisher(job.name))
+    except PipelineError as error:
+        job.error.write_text(f"{type(error).__name__}\n{error}")
+        # All ranks diverge together; any other failure leaves ranks behind that must be stopped.
+        if not isinstance(error, TrainingError):
+            raise
+
+
+def _raise_foreseen(job: Job) -> None:
+    if job.error.exists():
+        kind, text = job.error.read_text().split("\n", 1)
+        raise getattr(errors, kind)(text)
+
+
+def _publisher(name: str) -> Callable[[Progress], None]:
+    """Return a function that sets the gauges at Ray's metrics endpoint, tagged by run."""
+    from ray.util.metrics import Gauge
+
+    gauges: dict[str, Any] = {}
+
+    def publish(now: Progress) -> None:
+        values = {"step": now.step, "loss": now.loss, "samples_per_second": now.samples_per_second}
+        for key, value in (values | now.errors).items():
+            if key not in gauges:
+                gauges[key] = Gauge(f"pipeline_train_{key}", f"{key} of a run", tag_keys=("run",))
+            gauges[key].set(value, tags={"run": name})
+
+    return publish

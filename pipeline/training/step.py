@@ -1,0 +1,69 @@
+"""One optimisation step of data-parallel training: the same update on every rank."""
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from pipeline.training.task import Task
+
+
+class World(Protocol):
+    """The processes that train together."""
+
+    rank: int
+    size: int
+
+    def all_reduce(self, values: Tensor) -> None:
+        """Replace `values` by its sum over all ranks, in place, the same bits on every rank."""
+        ...
+
+
+class Alone:
+    """A world of one process."""
+
+    rank, size = 0, 1
+
+    def all_reduce(self, values: Tensor) -> None:
+        """Return at once: the sum over one rank."""
+
+
+def train_step(
+    task: Task,
+    model: nn.Module,
+    optimizer: Optimizer,
+    scheduler: LRScheduler,
+    step: int,
+    world: World,
+) -> float:
+    """Update `model` by the gradient averaged over the ranks; return the averaged loss.
+
+    Gradients and loss travel in one flat tensor: one all-reduce a step. If the averaged loss is
+    not finite the parameters are left as they are, on every rank alike.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    loss = task.loss(model, step, world.rank, world.size)
+    loss.backward()  # type: ignore[no-untyped-call]
+    average = averaged(model, loss, world)
+    if math.isfinite(average):
+        optimizer.step()
+        scheduler.step()
+    return average
+
+
+def averaged(model: nn.Module, loss: Tensor, world: World) -> float:
+    """Replace the gradients of `model` by their mean over the ranks; return the mean loss."""
+    if world.size == 1:
+        return loss.item()
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    flat = torch.cat([*(g.flatten() for g in gradients), loss.detach().reshape(1)])
+    world.all_reduce(flat)
+    flat /= world.size
+    sizes = [p.numel() for p in parameters]
+    for parameter, gradient in zip(parameters, torch.split(flat[:-1], sizes), strict=True):
+        parameter.grad = gradient.view_as(parameter)
+    return flat[-1].item()

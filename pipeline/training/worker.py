@@ -1,0 +1,102 @@
+"""What each training process does: build the task, train, and on rank 0 leave the results."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.config import OperatorRun, PinnRun
+from pipeline.training import checkpoint, outputs, progress
+from pipeline.training.loop import History, Progress, train
+from pipeline.training.snapshot import Snapshots
+from pipeline.training.step import World
+from pipeline.training.task import Task
+from pipeline.training.weights import load_initial, save_model
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run and where its state lies: `folder` is seen by every process of the run."""
+
+    run: PinnRun | OperatorRun
+    name: str
+    seed: int
+    store: Path | None
+    folder: Path
+
+    @property
+    def error(self) -> Path:
+        """Return the file that holds the error no retry can cure."""
+        return self.folder / "error.txt"
+
+    @property
+    def progress(self) -> Path:
+        """Return the file of progress lines."""
+        return self.folder / "progress.txt"
+
+    @property
+    def results(self) -> Path:
+        """Return the folder of the finished files."""
+        return self.folder / "results"
+
+
+def build_task(job: Job, device: torch.device) -> Task:
+    """Return the task of `job`, its model as at step 0."""
+    module = importlib.import_module(f"pipeline.training.{checkpoint.kind_of(job.run)}")
+    task: Task = module.Task(job.run, job.seed, device, job.store)
+    if job.run.initial_checkpoint is not None:
+        load_initial(job.run.initial_checkpoint, job.run, task.model)
+    return task
+
+
+def work(
+    job: Job, *, world: World, device: torch.device, publish: Callable[[Progress], None]
+) -> None:
+    """Train, from the last snapshot if there is one; on rank 0 write the results.
+
+    Raises:
+        PipelineError: what no retry can cure; see `Task` and `train`.
+    """
+    task = build_task(job, device)
+    snapshots = Snapshots(job.folder, device)
+
+    def report(now: Progress) -> None:
+        progress.write(job.progress, progress.line(job.name, now))
+        publish(now)
+
+    history = train(
+        task,
+        name=job.name,
+        world=world,
+        settings=job.run.train,
+        checkpoint=snapshots,
+        report=report,
+    )
+    if world.rank == 0:
+        _finish(job, task, history)
+
+
+def _finish(job: Job, task: Any, history: History) -> None:
+    num_parameters = sum(p.numel() for p in task.model.parameters())
+    samples = task.samples_per_step * task.num_steps
+    save_model(
+        job.results / outputs.CHECKPOINT,
+        task.model,
+        job.run,
+        seed=job.seed,
+        description=(
+            checkpoint.pinn_description(job.run)
+            if isinstance(job.run, PinnRun)
+            else task.description()
+        ),
+    )
+    summary = {
+        **task.final(task.model),
+        "samples_per_second": samples / history.elapsed_s,
+        "num_parameters": num_parameters,
+        "training_s": history.elapsed_s,
+    }
+    outputs.collect(job.results, history.rows, task.prediction(task.model), summary)

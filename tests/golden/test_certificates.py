@@ -1,0 +1,46 @@
+"""The best certificates we keep: small, verified, and found again by the solver."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from flint import arb, ctx
+
+from pipeline.certify import format as certificates
+from pipeline.certify import verify
+from pipeline.config import TwoPoint
+from pipeline.packing import two_point
+
+FOLDER = Path(__file__).parent / "certificates"
+# dim: (degree, precision_bits, relative distance to the exact density, proved bound)
+STORED = {
+    8: (127, 512, 1.2e-12, "0.253669507901336807634500"),
+    24: (203, 768, 5.0e-12, "0.00192957430941325864072231"),
+}
+
+
+def path_of(dim: int) -> Path:
+    return FOLDER / f"n{dim}_two_point.json"
+
+
+@pytest.mark.parametrize("dim", STORED)
+def test_stored_certificates_are_proved(dim):
+    degree, _, gap, bound = STORED[dim]
+    assert path_of(dim).stat().st_size < 20_000
+    result = verify.verdict(path_of(dim))
+    assert (result["status"], result["bound"]) == ("proved", bound)
+    assert certificates.parse(path_of(dim).read_bytes()).degree == degree
+    with ctx.workprec(256):
+        exact = arb.pi() ** (dim // 2) / {8: arb(384), 24: arb(12).fac()}[dim]
+        found = Fraction(bound)
+        relative = arb(found.numerator) / found.denominator / exact - 1
+        assert 0 < relative < gap
+
+
+@pytest.mark.parametrize("dim", [8, pytest.param(24, marks=pytest.mark.slow)])
+def test_the_solver_finds_the_stored_certificate(dim):
+    degree, bits, _, _ = STORED[dim]
+    formulation = TwoPoint(kind="two_point", dim=dim, degree=degree)
+    found = two_point.attempt(formulation, degree, bits)
+    assert found.certificate == json.loads(path_of(dim).read_text())

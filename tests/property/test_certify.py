@@ -1,0 +1,341 @@
+"""No mutated certificate crashes or hangs the verifier, or passes with a bound too small."""
+
+import json
+import subprocess
+import sys
+from fractions import Fraction
+from functools import cache
+
+import pytest
+from flint import arb, ctx, fmpq, fmpq_poly, fmpz
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from pipeline.certify import format as certificates
+from pipeline.certify import verify
+from pipeline.certify.__main__ import main
+from pipeline.packing import known, rounding, solver
+
+CASES = [(1, 7), (2, 15), (4, 15), (8, 15), (8, 23), (24, 23)]
+OBLIGATIONS = {
+    "transform_at_zero",
+    "transform_nonnegative",
+    "function_at_radius",
+    "function_nonpositive",
+}
+
+
+@cache
+def original(dim: int, degree: int) -> certificates.TwoPoint:
+    return rounding.certificate(solver.solve(dim, degree, 256), precision_bits=256)
+
+
+def encoded(certificate: certificates.TwoPoint, **changes: object) -> bytes:
+    return json.dumps(certificates.to_json(certificate) | changes).encode()
+
+
+def densest(dim: int) -> Fraction:
+    """Return a density that a packing attains, rounded down: no upper bound may lie below it."""
+    packing = known.packing(dim)
+    return Fraction(packing.value) * (1 - Fraction(1, 10**11)) if packing else Fraction(0)
+
+
+def judge(certificate: certificates.TwoPoint) -> str:
+    """Return "proved" or the failed obligation; check the claims of an accepted certificate."""
+    try:
+        bound = verify.verify(certificate)
+    except certificates.Rejected as rejection:
+        assert rejection.condition in OBLIGATIONS
+        return rejection.condition
+    assert Fraction(int(bound.p), int(bound.q)) >= densest(certificate.dim)
+    assert sampled_violation(certificate) is None
+    return "proved"
+
+
+def sampled_violation(certificate: certificates.TwoPoint, num_points: int = 300) -> str | None:
+    """The naive second opinion: evaluate the two series at many points with plain recurrences.
+
+    Shares no code with the verifier: no polynomials, no exact arithmetic, no Sturm chain.
+    """
+    with ctx.workprec(400):
+        order = arb(certificate.dim) / 2 - 1
+        radius = arb(certificate.radius)
+        top = 6 * certificate.degree + 4 * certificate.dim
+        for j in range(num_points):
+            for beyond in (True, False):
+                z = arb(top) * j / num_points + (radius if beyond else 0)
+                previous, current = arb(0), arb(1)
+                function = transform = arb(0)
+                for k, c in enumerate(certificate.coefficients):
+                    transform += arb(c) * current
+                    function += arb(-c if k % 2 else c) * current
+                    following = (2 * k + 1 + order - z) * current - (k + order) * previous
+                    previous, current = current, following / (k + 1)
+                if transform < 0:
+                    return f"transform negative at {z}"
+                if beyond and function > 0:
+                    return f"function positive at {z}"
+    return None
+
+
+@pytest.mark.parametrize(("dim", "degree"), CASES)
+def test_originals_are_proved(dim, degree):
+    assert judge(original(dim, degree)) == "proved"
+
+
+cases = st.sampled_from(CASES)
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases, st.data())
+def test_a_changed_coefficient_never_gives_a_wrong_bound(case, data):
+    base = original(*case)
+    values = list(base.coefficients)
+    index = data.draw(st.integers(0, base.degree))
+    change = data.draw(
+        st.sampled_from(["negate", "zero", "double", "nudge", "swap", "shrink", "random"])
+    )
+    old = values[index]
+    values[index] = {
+        "negate": -old,
+        "zero": fmpz(0),
+        "double": 2 * old,
+        "nudge": old + data.draw(st.sampled_from([-1, 1])),
+        "swap": values[index - 1],
+        "shrink": old // 1000,
+        "random": fmpz(data.draw(st.integers(-(2**130), 2**130))),
+    }[change]
+    if change == "swap":
+        values[index - 1] = old
+    assume(values[-1] != 0)
+    judge(certificates.TwoPoint(base.dim, base.radius, tuple(values)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases, st.data())
+def test_a_large_change_of_an_even_coefficient_is_rejected(case, data):
+    # L_k with k even is its own transform: at a common double root it moves f and f^ by the same
+    # amount, so one of them to the wrong side. (Odd k may give another valid, weaker bound.)
+    base = original(*case)
+    values = list(base.coefficients)
+    index = 2 * data.draw(st.integers(0, base.degree // 2))
+    sign = data.draw(st.sampled_from([-1, 1]))
+    values[index] += sign * max(abs(values[index]) // 100, max(map(abs, values)) // 100)
+    assert judge(certificates.TwoPoint(base.dim, base.radius, tuple(values))) in OBLIGATIONS
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases, st.fractions(min_value=Fraction(1, 50), max_value=Fraction(999_999, 1_000_000)))
+def test_a_smaller_radius_is_rejected(case, factor):
+    base = original(*case)
+    smaller = base.radius * fmpq(factor.numerator, factor.denominator)
+    changed = certificates.TwoPoint(base.dim, smaller, base.coefficients)
+    assert judge(changed) in {"function_at_radius", "function_nonpositive"}
+
+
+@settings(max_examples=40, deadline=None)
+@given(cases, st.fractions(min_value=1, max_value=Fraction(11, 10)))
+def test_a_larger_radius_is_a_valid_weaker_bound(case, factor):
+    base = original(*case)
+    larger = base.radius * fmpq(factor.numerator, factor.denominator)
+    changed = certificates.TwoPoint(base.dim, larger, base.coefficients)
+    assert judge(changed) == "proved"
+    assert verify.verify(changed) >= verify.verify(base)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases, st.integers(1, 48))
+def test_another_dimension_never_gives_a_wrong_bound(case, dim):
+    base = original(*case)
+    judge(certificates.TwoPoint(dim, base.radius, base.coefficients))
+
+
+@pytest.mark.parametrize(("dim", "degree"), CASES)
+def test_named_conditions(dim, degree):
+    base = original(dim, degree)
+
+    def changed(coefficients: list[fmpz]) -> str:
+        return judge(certificates.TwoPoint(dim, base.radius, tuple(coefficients)))
+
+    values = list(base.coefficients)
+    assert changed([-c for c in values]) == "transform_at_zero"
+    # f -> f^: positive far out, or at the radius, where f^ has its first root.
+    swapped = [-c if k % 2 else c for k, c in enumerate(values)]
+    assert changed(swapped) in {"function_at_radius", "function_nonpositive"}
+    # Adding a Gaussian lifts f at its double roots and leaves f^ positive.
+    assert changed([values[0] + max(map(abs, values)), *values[1:]]) in {
+        "function_at_radius",
+        "function_nonpositive",
+    }
+    # Taking away a little of it pushes f^ below zero at its double roots.
+    assert changed([values[0] - abs(values[0]) // 1000, *values[1:]]) in {
+        "transform_nonnegative",
+        "transform_at_zero",
+    }
+    dropped = values[:-1]
+    assert changed(dropped) in OBLIGATIONS
+
+
+MALFORMED = {
+    "coefficients": [
+        None, "12", [], ["1"], [1, 2], ["1.5"] * 16, ["1e9"] * 16, ["0x1"] * 16, ["+1"] * 16,
+        [" 1"] * 16, ["-0"] * 16, ["01"] * 16, ["١"] * 16, ["1"] * 15 + ["0"], ["1_0"] * 16,
+        ["1"] * 15 + ["9" * (certificates.MAX_DIGITS + 1)], ["9" * 100_000] * 16, [["1"]] * 16,
+        ["1\n"] * 16, [""] * 16, ["NaN"] * 16, ["Infinity"] * 16,
+    ],
+    "radius": [
+        None, 12, "12", "1/0", "0/1", "-1/2", "2/4", "1/2/3", "1.5", "nan/1", "inf/1", " 1/2",
+        "01/2", "1/2\n", ["1/2"], "9" * (certificates.MAX_DIGITS + 1) + "/1", "1/" + "7" * 50_000,
+    ],
+    "dim": [None, "8", 0, -8, 49, 1000, True, [8], {}],
+    "degree": [None, "15", 0, -1, 14, 16, 404, 9999, True, []],
+    "schema_version": [None, 0, 2, "1", True],
+    "kind": [None, "three_point", 1, ["two_point"]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(key, value) for key, values in MALFORMED.items() for value in values],
+    ids=lambda x: repr(x)[:20],
+)  # fmt: skip
+def test_malformed_fields_are_rejected_by_name(key, value):
+    with pytest.raises(certificates.Rejected) as caught:
+        certificates.parse(encoded(original(8, 15), **{key: value}))
+    # A degree in range that does not fit is seen as a wrong number of coefficients.
+    assert caught.value.condition in ({key, "coefficients"} if key == "degree" else {key})
+    assert len(str(caught.value)) < 300
+
+
+GOOD = encoded(original(8, 15))
+
+
+@pytest.mark.parametrize(
+    ("content", "condition"),
+    [
+        (b"", "json"),
+        (b"null", "json"),
+        (b"[]", "json"),
+        (b'"two_point"', "json"),
+        (b"{}", "keys"),
+        (b"[" * 1_000_000, "json"),
+        (b'{"a":' * 300_000, "json"),
+        (b"\xff\xfe" + GOOD, "json"),
+        (GOOD + b"x", "json"),
+        (GOOD[:-40], "json"),
+        (GOOD.replace(b'"dim": 8', b'"dim": 8, "dim": 8'), "json"),
+        (GOOD.replace(b'"dim": 8', b'"dim": 8, "hint": "1"'), "keys"),
+        (GOOD.replace(b'"dim": 8, ', b""), "keys"),
+        (GOOD.replace(b'"dim": 8', b'"dim": NaN'), "json"),
+        (GOOD.replace(b'"dim": 8', b'"dim": Infinity'), "json"),
+        (GOOD.replace(b'"dim": 8', b'"dim": 8.0'), "json"),
+        (GOOD.replace(b'"dim": 8', b'"dim": ' + b"9" * 1_000_000), "json"),
+        (b" " * (certificates.MAX_BYTES + 1), "file"),
+    ],
+    ids=lambda x: repr(x)[:30],
+)
+def test_malformed_files_are_rejected_by_name(content, condition, tmp_path):
+    path = tmp_path / "bad.json"
+    path.write_bytes(content)
+    result = verify.verdict(path)
+    assert (result["status"], result["failed_condition"]) == ("rejected", condition)
+    assert result["bound"] is None
+    json.dumps(result, allow_nan=False)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, len(GOOD) - 1), st.integers(0, 255))
+@example(len(GOOD) - 1, 0)
+def test_any_changed_byte_is_rejected_or_harmless(position, byte):
+    content = bytearray(GOOD)
+    content[position] = byte
+    try:
+        certificate = certificates.parse(bytes(content))
+    except certificates.Rejected:
+        return
+    judge(certificate)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, len(GOOD) - 1))
+def test_truncated_files_are_rejected(length):
+    with pytest.raises(certificates.Rejected):
+        certificates.parse(GOOD[:length])
+
+
+@given(cases)
+def test_certificates_survive_a_round_trip(case):
+    certificate = original(*case)
+    assert certificates.parse(encoded(certificate)) == certificate
+
+
+rationals = st.fractions(min_value=-20, max_value=20, max_denominator=60)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(rationals, st.integers(1, 3)), max_size=6),
+    st.integers(0, 2),
+    rationals,
+    st.sampled_from([-3, 1, 5]),
+)
+def test_sturm_counts_prescribed_roots(roots, num_complex_pairs, point, scale):
+    assume(all(root != point for root, _ in roots))
+    p = fmpq_poly([scale]) * fmpq_poly([2, 1, 1]) ** num_complex_pairs
+    for root, multiplicity in roots:
+        p *= fmpq_poly([fmpq(-root.numerator, root.denominator), 1]) ** multiplicity
+    expected = len({root for root, _ in roots if root > point})
+    assert verify.roots_beyond(p, fmpq(point.numerator, point.denominator))[0] == expected
+
+
+@given(st.fractions(min_value=Fraction(1, 10**9), max_value=10**9))
+def test_decimals_are_rounded_upward_and_tightly(value):
+    text = verify.decimal_upward(fmpq(value.numerator, value.denominator))
+    assert value <= Fraction(text) < value * (1 + Fraction(1, 10 ** (verify.BOUND_DIGITS - 2)))
+    assert set(text) <= set("0123456789.")
+
+
+@pytest.mark.parametrize("dim", range(1, 49))
+def test_the_bound_formula_agrees_with_gamma_functions(dim):
+    # f^ = f = exp(-pi |x|^2) is no certificate but has ratio 1.
+    found = verify.bound(certificates.TwoPoint(dim, fmpq(25, 2), (fmpz(1),)))
+    with ctx.workprec(200):
+        expected = (arb(25) / 16) ** (arb(dim) / 2) / (arb(dim) / 2 + 1).gamma()
+        error = arb(found) / expected - 1
+        assert abs(error) < 1e-50
+        assert not error < 0
+
+
+def test_command_line(tmp_path, capsys):
+    good, bad, out = tmp_path / "good.json", tmp_path / "bad.json", tmp_path / "v" / "verdict.json"
+    good.write_bytes(GOOD)
+    base = original(8, 15)
+    bad.write_bytes(encoded(base, coefficients=[str(-c) for c in base.coefficients]))
+    assert main([str(good), "--verdict", str(out)]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert len([line for line in printed if line.startswith("holds")]) == 4
+    recorded = json.loads(out.read_text())
+    assert recorded["status"] == "proved" and recorded["bound"] == printed[-1]
+    assert Fraction(printed[-1]) >= densest(8)
+    assert main([str(bad)]) == 1
+    assert "transform_at_zero" in capsys.readouterr().out
+    assert main([str(tmp_path / "none.json")]) == 2
+    with pytest.raises(SystemExit) as usage:
+        main([])
+    assert usage.value.code == 2
+    with pytest.raises(SystemExit) as helped:
+        main(["--help"])
+    assert helped.value.code == 0
+
+
+def test_the_verifier_imports_flint_and_the_standard_library_only():
+    script = (
+        "import sys; before = set(sys.modules); import pipeline.certify.__main__;"
+        "print(*sorted(set(sys.modules) - before - set(sys.stdlib_module_names)))"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    for name in done.stdout.split():
+        top = name.split(".")[0]
+        # Modules named by Cython come with flint.
+        known_top = top in sys.stdlib_module_names or top == "flint" or "cython" in top
+        assert known_top or name == "pipeline" or name.startswith("pipeline.certify"), name

@@ -1,0 +1,263 @@
+"""The generate stage killed for real, at many moments, always ends with the same bytes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline.config import Dataset
+from pipeline.errors import PipelineError, SolverError
+from pipeline.store import layout
+from pipeline.store.reader import open_store
+
+DATASET = {
+    "problem": {"kind": "burgers", "viscosity": 0.05, "time_step": 2.5e-3},
+    "grid": [256],
+    "num_samples": 96,
+    "num_test": 16,
+    "samples_per_shard": 8,
+}
+NUM_SHARDS = 12
+
+# No `__name__` guard, as in a workflow script: workers must not run it again. `die` names the
+# moment at which the driver kills itself, where polling from outside would be too slow.
+DRIVER = """
+import os, shutil, signal, sys
+from pathlib import Path
+from pipeline.config import Dataset
+from pipeline.datagen import shard, stage
+
+folder, seed, die = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+
+def kill(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def after(function, calls):
+    left = [calls]
+    def wrapped(*arguments, **more):
+        result = function(*arguments, **more)
+        left[0] -= 1
+        if not left[0]:
+            kill()
+        return result
+    return wrapped
+
+if die == "before publish":
+    stage.publish = kill
+elif die == "before the mark":
+    shard.shards.finalise = kill
+elif die == "between the renames":
+    shard.shards.finalise = after(shard.shards.finalise, 1)
+    class Renames:
+        replace = staticmethod(after(os.replace, 1))
+    shard.os = Renames
+elif die == "after publish":
+    stage.publish = after(stage.publish, 1)
+elif die == "before cleaning up":
+    stage.shutil = type("Shutil", (), {"rmtree": kill})
+stage.run(
+    Dataset.model_validate_json(sys.argv[4]), name="burgers", seed=seed, num_workers=2,
+    store=folder / "b.zarr", record=folder / "run.json", source="source",
+)
+print("returned")
+"""
+
+
+def start(folder, *, seed=1, die="never", **changes):
+    # A group of its own, so that the test can tell whether anything of it is left.
+    arguments = [str(folder), str(seed), die, json.dumps(DATASET | changes)]
+    (folder / "driver.py").write_text(DRIVER)
+    return subprocess.Popen(
+        [sys.executable, folder / "driver.py", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process):
+    """Return the output of a run that has to succeed."""
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert output.count("returned") == 1, output
+    return output
+
+
+def poll(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "condition never held"
+        time.sleep(0.002)
+    return value
+
+
+def kill(process):
+    """Kill the driver alone; its workers must end by themselves."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    poll(lambda: not any(child.is_running() and alive(child) for child in children))
+
+
+def alive(child):
+    try:
+        return child.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def num_records(folder):
+    return len(list((folder / "b.zarr.partial" / "shards").glob("[0-9]*.json")))
+
+
+def content(folder):
+    root = folder / "b.zarr"
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    output = finish(start(folder))
+    assert f"{NUM_SHARDS}/{NUM_SHARDS} shards" in output and "samples/s" in output
+    return folder
+
+
+def check_finished(folder, undisturbed):
+    assert content(folder) == content(undisturbed)
+    left = {path.name for path in folder.iterdir()}
+    assert left == {"b.zarr", "run.json", "driver.py"}
+    layout.check_store(folder / "b.zarr", Dataset.model_validate(DATASET), 1)
+    found, expected = (json.loads((f / "run.json").read_text()) for f in (folder, undisturbed))
+    for key in ("num_samples", "bytes", "max_error"):
+        assert found["summary"][key] == expected["summary"][key]
+
+
+def test_undisturbed_run_is_complete_and_recorded(undisturbed):
+    check_finished(undisturbed, undisturbed)
+    record = json.loads((undisturbed / "run.json").read_text())
+    assert (record["stage"], record["name"], record["seed"]) == ("generate", "burgers", 1)
+    assert record["summary"]["num_samples"] == 96
+    assert 0 < record["summary"]["max_error"] < 1e-6
+    store = open_store(undisturbed / "b.zarr")
+    assert (store.num_shards("train"), store.num_shards("test")) == (10, 2)
+    assert store.config_digest == record["config_digest"]
+
+
+@pytest.mark.parametrize(
+    "records", [pytest.param(0, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.slow), 6]
+)
+def test_kill_between_shards(tmp_path, undisturbed, records):
+    process = start(tmp_path)
+    poll((tmp_path / "b.zarr.partial" / "key.json").exists)
+    poll(lambda: num_records(tmp_path) >= records)
+    kill(process)
+    assert not (tmp_path / "b.zarr").exists() and not (tmp_path / "run.json").exists()
+    done = num_records(tmp_path)
+    output = finish(start(tmp_path))
+    if done:
+        assert f"resuming with {done} of {NUM_SHARDS} shards" in output
+    check_finished(tmp_path, undisturbed)
+
+
+MOMENTS = [
+    "before publish",
+    "before the mark",
+    "between the renames",
+    "after publish",
+    "before cleaning up",
+]
+
+
+@pytest.mark.parametrize(
+    ("moment", "mark_removed"),
+    [
+        # One of the ten in every test run, the others on request: each starts Dask twice.
+        pytest.param(m, r, marks=[] if (m, r) == ("after publish", True) else pytest.mark.slow)
+        for m in MOMENTS
+        for r in (False, True)
+    ],
+)
+def test_kill_while_publishing(tmp_path, undisturbed, moment, mark_removed):
+    (tmp_path / "b.zarr").mkdir()
+    (tmp_path / "b.zarr" / "stale").write_text("an older store")
+    process = start(tmp_path, die=moment)
+    process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    if mark_removed:
+        # What Snakemake does to the tracked output of an interrupted job.
+        (tmp_path / "b.zarr" / "zarr.json").unlink(missing_ok=True)
+    output = finish(start(tmp_path))
+    assert f"resuming with {NUM_SHARDS} of {NUM_SHARDS} shards" in output
+    check_finished(tmp_path, undisturbed)
+
+
+@pytest.mark.slow
+def test_damaged_shard_of_an_interrupted_run_is_made_again(tmp_path, undisturbed):
+    process = start(tmp_path, die="before publish")
+    process.communicate(timeout=120)
+    file = layout.shard_file(tmp_path / "b.zarr.partial" / "store", "targets", 5, 3)
+    damaged = bytearray(file.read_bytes())
+    damaged[len(damaged) // 2] ^= 255
+    file.write_bytes(damaged)
+    (tmp_path / "b.zarr.partial" / "shards" / "7.json").write_text("{")
+    (file.parent / "0.abc.partial").write_text("left by a killed writer")
+    assert f"resuming with 10 of {NUM_SHARDS} shards" in finish(start(tmp_path))
+    check_finished(tmp_path, undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [{"seed": 2}, {"num_test": 8}])
+def test_interrupted_run_of_another_configuration_is_discarded(tmp_path, undisturbed, changes):
+    process = start(tmp_path, die="before publish", **changes)
+    process.communicate(timeout=120)
+    assert num_records(tmp_path) == NUM_SHARDS
+    assert "resuming" not in finish(start(tmp_path))
+    check_finished(tmp_path, undisturbed)
+
+
+def test_killed_worker_is_replaced(tmp_path, undisturbed):
+    process = start(tmp_path)
+    poll(lambda: num_records(tmp_path) >= 1)
+    workers = [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if "spawn_main" in " ".join(child.cmdline())
+    ]
+    assert len(workers) == 2
+    workers[0].kill()
+    finish(process)
+    check_finished(tmp_path, undisturbed)
+
+
+@pytest.mark.slow
+def test_finished_store_is_replaced_by_another(tmp_path, undisturbed):
+    finish(start(tmp_path, seed=2))
+    assert content(tmp_path) != content(undisturbed)
+    finish(start(tmp_path))
+    check_finished(tmp_path, undisturbed)
+
+
+def test_solver_failure_is_one_line_naming_the_shard(tmp_path):
+    from pipeline.datagen import stage
+
+    problem = {"kind": "darcy", "tolerance": 1e-20}
+    dataset = Dataset.model_validate(DATASET | {"problem": problem, "grid": [16, 16]})
+    with pytest.raises(SolverError, match=r"datasets.d: shard \d+: solvers.darcy: exp") as failure:
+        stage.run(
+            dataset,
+            name="d",
+            seed=0,
+            store=tmp_path / "d.zarr",
+            record=tmp_path / "run.json",
+            num_workers=1,
+            source="s",
+        )
+    assert "\n" not in str(failure.value) and isinstance(failure.value, PipelineError)
+    assert not (tmp_path / "run.json").exists() and not Path(tmp_path / "d.zarr").exists()

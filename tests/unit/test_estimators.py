@@ -1,0 +1,167 @@
+import itertools
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline.config import MLP, SDGD, Full, TwoBody
+from pipeline.errors import ConfigError
+from pipeline.estimators import full, jet, sdgd
+from pipeline.estimators.base import HardConstrained
+from pipeline.models import mlp
+from pipeline.problems.two_body import Problem
+
+CPU = torch.device("cpu")
+
+
+class Opaque(nn.Module):
+    """Hides the layers, so that the estimators must fall back to nested derivatives."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return self.network(x)
+
+
+def trial(dim, width=6, depth=4, seed=0, std=1.0):
+    """A trial function with weights large enough for every term of the product rule to matter."""
+    problem = Problem(TwoBody(kind="two_body", dim=dim), CPU, torch.float64)
+    torch.manual_seed(seed)
+    network = mlp.build(MLP(kind="mlp", width=width, depth=depth), dim).double()
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, 0.0, std)
+    return HardConstrained(network, problem)
+
+
+def points(u, n=5, seed=1):
+    return u.problem.sample(n, torch.Generator().manual_seed(seed))
+
+
+def dense_laplacian(u, x):
+    hessian = torch.func.vmap(torch.func.hessian(lambda y: u(y[None])[0]))(x)
+    return hessian.diagonal(dim1=1, dim2=2).sum(1)
+
+
+def gradients(u, x, axes):
+    value, laplacian = sdgd.sampled_laplacian(u, x, axes)
+    return torch.autograd.grad((laplacian**2 + value).sum(), list(u.network.parameters()))
+
+
+@pytest.mark.parametrize("wrap", [lambda net: net, Opaque], ids=["jets", "nested"])
+@pytest.mark.parametrize("num_axes", [1, 2, 4])
+def test_mean_over_all_index_sets_is_the_laplacian(wrap, num_axes):
+    u = trial(dim=4)
+    u = HardConstrained(wrap(u.network), u.problem)
+    x = points(u)
+    subsets = list(itertools.combinations(range(4), num_axes))
+    estimates = [sdgd.sampled_laplacian(u, x, torch.tensor(axes))[1] for axes in subsets]
+    mean = torch.stack(estimates).mean(0)
+    expected = dense_laplacian(u, x)
+    torch.testing.assert_close(mean, expected, rtol=1e-12, atol=1e-12 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("wrap", [lambda net: net, Opaque], ids=["jets", "nested"])
+def test_all_axes_give_the_exact_laplacian_and_value(depth, wrap):
+    u = trial(dim=6, depth=depth)
+    u = HardConstrained(wrap(u.network), u.problem)
+    x = points(u)
+    value, laplacian = sdgd.sampled_laplacian(u, x, torch.randperm(6))
+    torch.testing.assert_close(value, u(x), rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(laplacian, dense_laplacian(u, x), rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("depth", [2, 3, 5])
+def test_jets_and_nested_derivatives_agree_with_their_gradients(depth):
+    u = trial(dim=9, depth=depth)
+    x, axes = points(u), torch.tensor([7, 0, 3])
+    assert jet.supports(u.network) and not jet.supports(Opaque(u.network))
+    hidden = HardConstrained(Opaque(u.network), u.problem)
+    for fast, slow in zip(
+        sdgd.sampled_laplacian(u, x, axes), sdgd.sampled_laplacian(hidden, x, axes), strict=True
+    ):
+        torch.testing.assert_close(fast, slow, rtol=1e-12, atol=1e-12)
+    for fast, slow in zip(gradients(u, x, axes), gradients(hidden, x, axes), strict=True):
+        torch.testing.assert_close(fast, slow, rtol=1e-10, atol=1e-10)
+
+
+def test_gradient_of_the_tanh_rule_passes_finite_differences():
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+    for shared in (1, 3):  # slopes shared by all points, or one set each
+        parts = (draw(3, 4), draw(shared, 2, 4), draw(3, 4))
+        assert torch.autograd.gradcheck(jet._TanhJet.apply, parts)
+
+
+def test_jets_are_used_for_a_constrained_mlp(monkeypatch):
+    def fail(*_):
+        raise AssertionError("fell back to nested derivatives")
+
+    monkeypatch.setattr(sdgd, "nested_sum", fail)
+    u = trial(dim=5)
+    sdgd.sampled_laplacian(u, points(u), torch.arange(3))
+
+
+def test_any_function_of_points_has_a_laplacian():
+    x = torch.randn(4, 5, dtype=torch.float64)
+    value, laplacian = sdgd.sampled_laplacian(lambda y: (y**2).sum(-1), x, torch.tensor([1, 4]))
+    torch.testing.assert_close(value, (x**2).sum(-1))
+    torch.testing.assert_close(laplacian, torch.full((4,), 10.0, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 50])
+def test_full_baseline_is_exact_for_every_chunk(chunk):
+    u = trial(dim=10)
+    x = points(u)
+    estimator = full.build(Full(kind="full", chunk=chunk))
+    value, laplacian = estimator(u, x, torch.Generator())
+    torch.testing.assert_close(value, u(x))
+    torch.testing.assert_close(laplacian, dense_laplacian(u, x), rtol=1e-11, atol=1e-11)
+    parameters = list(u.network.parameters())
+    loss = (laplacian**2 + value).sum()
+    expected = gradients(u, x, torch.arange(10))
+    for mine, theirs in zip(torch.autograd.grad(loss, parameters), expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-10)
+
+
+def test_sampled_axes_are_distinct_reproducible_and_uniform():
+    counts = torch.zeros(12)
+    for seed in range(3000):
+        axes = sdgd.draw_axes(12, 4, torch.Generator().manual_seed(seed))
+        assert len(axes.unique()) == 4
+        counts[axes] += 1
+    again = sdgd.draw_axes(12, 4, torch.Generator().manual_seed(2999))
+    assert torch.equal(axes, again)
+    # Each axis is drawn 1000 times in the mean with standard deviation 26.
+    assert (counts - 1000).abs().max() < 5 * 26
+
+
+def test_estimator_draws_its_axes_from_the_generator():
+    u = trial(dim=12)
+    x = points(u)
+    estimator = sdgd.build(SDGD(kind="sdgd", sampled_axes=4))
+    axes = sdgd.draw_axes(12, 4, torch.Generator().manual_seed(5))
+    expected = sdgd.sampled_laplacian(u, x, axes)[1]
+    assert torch.equal(estimator(u, x, torch.Generator().manual_seed(5))[1], expected)
+    assert not torch.equal(estimator(u, x, torch.Generator().manual_seed(6))[1], expected)
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ([3, 1, 3], "expected distinct axes, got axis 3 more than once"),
+        ([0, 5], "expected integers in [0, 5), got 0 to 5"),
+        ([-1, 2], "expected integers in [0, 5), got -1 to 2"),
+        ([], "expected a non-empty vector, got shape (0,)"),
+    ],
+)
+def test_wrong_axes_are_refused_by_name(axes, message):
+    u = trial(dim=5)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        sdgd.sampled_laplacian(u, points(u), torch.tensor(axes, dtype=torch.int64))

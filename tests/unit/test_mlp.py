@@ -1,0 +1,24 @@
+import pytest
+import torch
+
+from pipeline.config import MLP
+from pipeline.estimators import jet
+from pipeline.models import mlp
+
+
+def test_network_has_the_configured_layers():
+    network = mlp.build(MLP(kind="mlp", width=128, depth=4), 1000)
+    shapes = [tuple(p.shape) for p in network.parameters() if p.dim() == 2]
+    assert shapes == [(128, 1000), (128, 128), (128, 128), (1, 128)]
+    assert network(torch.zeros(3, 1000)).shape == (3, 1)
+    assert jet.supports(network)
+
+
+@pytest.mark.parametrize("dim", [10, 1000, 20_000])
+def test_initial_slope_does_not_depend_on_the_dimension(dim):
+    """First activations are 0.1|x| at any `dim`; nn.Linear's default would give |x|/sqrt(3 dim)."""
+    torch.manual_seed(0)
+    network = mlp.build(MLP(kind="mlp", width=256, depth=3), dim)
+    x = torch.randn(64, dim)
+    x /= x.norm(dim=1, keepdim=True)
+    assert network[0](x).std().item() == pytest.approx(0.1, rel=0.1)

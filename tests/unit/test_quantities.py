@@ -1,0 +1,76 @@
+"""Exact decimals are never rounded below; short forms say what they should."""
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.aggregate import quantities as q
+
+decimals = st.decimals(min_value="1e-60", max_value="1e6", allow_nan=False).map(lambda x: f"{x:f}")
+
+
+@given(decimals)
+def test_the_double_above_is_the_least_one(text):
+    value = q.float_above(text)
+    assert Decimal(value) >= Decimal(text)
+    assert Decimal(math.nextafter(value, 0)) < Decimal(text)
+
+
+@given(decimals, st.integers(1, 30))
+def test_shortening_rounds_upward_by_less_than_a_digit(text, digits):
+    short, exact = Fraction(q.shorten_above(text, digits)), Fraction(text)
+    assert exact <= short < exact * (1 + Fraction(10) ** (1 - digits))
+
+
+@given(decimals, decimals)
+def test_the_gap_has_the_sign_of_the_difference(bound, reference):
+    gap = q.relative_gap(bound, reference)
+    assert (gap > 0) == (Decimal(bound) > Decimal(reference))
+    assert (gap == 0) == (Decimal(bound) == Decimal(reference))
+
+
+@pytest.mark.parametrize(
+    ("bound", "reference", "text"),
+    [
+        ("0.25366950790104801364", "0.2536695079010480", "none in 16 digits"),
+        ("0.25366950790104821", "0.2536695079010480", "+8.3\u00a0×\u00a010⁻¹⁶"),
+        ("1.0000001", "1", "+1.0\u00a0×\u00a010⁻⁷"),
+        ("1", "1", "0"),
+        ("0.630", "0.640", "−1.6\u00a0×\u00a010⁻²"),
+        ("0.63", "0.64", "none in 2 digits"),
+    ],
+)
+def test_a_gap_is_none_only_within_the_last_published_digit(bound, reference, text):
+    assert q.gap_text(bound, reference) == text
+
+
+@pytest.mark.parametrize("text", ["", "nan", "1e99999", "-1", "0", "0.0", ".5", "1_0", " 1", "١"])
+def test_what_is_no_positive_decimal_is_refused(text):
+    with pytest.raises(ValueError, match="positive decimal"):
+        q.exact_decimal(text)
+
+
+@pytest.mark.parametrize(
+    ("shown", "text"),
+    [
+        (q.short(0.04), "0.0400"),
+        (q.short(174913), "174,913"),
+        (q.short(5123.4), "5,123"),
+        (q.short(100.0), "100"),
+        (q.short(4.2e-6), "4.20\u00a0×\u00a010⁻⁶"),
+        (q.short(None), "–"),
+        (q.percent(0.00625), "0.625%"),
+        (q.duration(4.35), "4.3 s"),
+        (q.duration(0.0104), "0.010 s"),
+        (q.duration(33.0), "33.0 s"),
+        (q.duration(185), "3 min 05 s"),
+        (q.duration(7800), "2 h 10 min"),
+        (q.size(9_830_400), "9.38 MiB"),
+    ],
+)
+def test_short_forms(shown, text):
+    assert shown == text

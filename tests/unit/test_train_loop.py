@@ -1,0 +1,213 @@
+"""The training loop: resume to the last bit, averaged gradients, errors by name."""
+
+import copy
+import threading
+
+import numpy as np
+import pytest
+import torch
+from training_fixtures import make_store, operator_run, pinn_run
+
+from pipeline.errors import StoreError, TrainingError
+from pipeline.training import operator, pinn
+from pipeline.training.loop import train
+from pipeline.training.operator import relative_l2
+from pipeline.training.snapshot import Snapshots, claim
+from pipeline.training.step import Alone, averaged
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return make_store(tmp_path_factory.mktemp("loop") / "waves.zarr")
+
+
+@pytest.fixture(params=["operator", "pinn"])
+def make_task(request, store):
+    """Return a function that builds a fresh task of either kind."""
+
+    def build(**settings):
+        if request.param == "operator":
+            return operator.Task(operator_run(**settings), 3, CPU, store)
+        return pinn.Task(pinn_run(**settings), 3, CPU)
+
+    return build
+
+
+class Memory:
+    """Keeps every state; `stop_at` kills the run right after the save at that step."""
+
+    def __init__(self, state=None, stop_at=None):
+        self.state, self.stop_at = state, stop_at
+
+    def load(self):
+        return copy.deepcopy(self.state)
+
+    def save(self, state):
+        self.state = copy.deepcopy(state)
+        if state["step"] == self.stop_at:
+            raise KeyboardInterrupt
+
+
+def run(task, checkpoint, world=None):
+    return train(
+        task,
+        name="test",
+        world=world or Alone(),
+        settings=task.run.train,
+        checkpoint=checkpoint,
+        report=lambda progress: None,
+    )
+
+
+def numbers(history):
+    return [row[:-1] for row in history.rows]
+
+
+@pytest.mark.parametrize("stop_at", [7, 14, 28])
+def test_resumed_run_equals_the_straight_one_to_the_last_bit(make_task, stop_at, tmp_path):
+    straight, resumed = make_task(), make_task()
+    expected = run(straight, Memory())
+    stopped = Memory(stop_at=stop_at)
+    with pytest.raises(KeyboardInterrupt):
+        run(make_task(), stopped)
+    snapshots = Snapshots(tmp_path, CPU)
+    snapshots.save(stopped.state)
+    found = run(resumed, snapshots)
+    assert numbers(found) == numbers(expected)
+    for a, b in zip(resumed.model.parameters(), straight.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_history_has_losses_and_errors_where_they_belong(make_task):
+    task = make_task()
+    history = run(task, Memory())
+    tests = [row for row in history.rows if row.metric == "relative_l2"]
+    steps = [*range(10, task.num_steps, 10), task.num_steps]
+    assert [row.step for row in tests] == sorted(set(steps))
+    assert all(row.split == "test" for row in tests)
+    assert tests[-1].value == task.evaluate(task.model)["relative_l2"]
+    assert [row.step for row in history.rows if row.metric == "loss"] == list(
+        range(1, task.num_steps + 1)
+    )
+    elapsed = [row.elapsed_s for row in history.rows]
+    assert elapsed == sorted(elapsed)
+
+
+class Threads:
+    """A world of threads in one process, for ranks that must meet."""
+
+    def __init__(self, rank, size, barrier, sums):
+        self.rank, self.size, self.sums = rank, size, sums
+        self._barrier = barrier
+
+    def all_reduce(self, values):
+        self.sums[self.rank] = values.clone()
+        self._barrier.wait()
+        values.copy_(torch.stack(self.sums).sum(dim=0))
+        self._barrier.wait()
+
+
+def test_two_workers_average_to_the_gradient_of_the_whole_batch(make_task):
+    tasks = [make_task() for _ in range(2)]
+    barrier, sums = threading.Barrier(2), [None, None]
+    losses = [None, None]
+
+    def work(rank):
+        task = tasks[rank]
+        loss = task.loss(task.model, 2, rank, 2)
+        loss.backward()
+        losses[rank] = averaged(task.model, loss, Threads(rank, 2, barrier, sums))
+
+    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    whole = make_task()
+    loss = whole_batch_loss(whole)
+    loss.backward()
+    assert losses[0] == losses[1] == pytest.approx(loss.item(), rel=1e-6)
+    for a, b, c in zip(*(t.model.parameters() for t in (*tasks, whole)), strict=True):
+        assert torch.equal(a.grad, b.grad)
+        torch.testing.assert_close(a.grad, c.grad, rtol=1e-4, atol=1e-6)
+
+
+def whole_batch_loss(task):
+    if isinstance(task, pinn.Task):
+        return task.loss(task.model, 2, 0, 1)
+    # The loader deals other samples to one worker: put the two shares together.
+    shares = [operator.Task(task.run, 3, CPU, task.store)._batch(2, rank, 2) for rank in range(2)]
+    inputs, targets = (torch.cat(x) for x in zip(*shares, strict=True))
+    return relative_l2(task.model(inputs), targets).mean()
+
+
+def test_divergence_names_the_run_and_the_step(make_task):
+    task = make_task(learning_rate=1e30)
+    with pytest.raises(TrainingError, match=r"^runs\.test: step \d+: expected a finite loss"):
+        run(task, Memory())
+
+
+def test_operator_errors_are_means_over_the_whole_test_split(store):
+    task = operator.Task(operator_run(grid_stride=2), 3, CPU, store)
+    blocks = [task.store.read_shard("test", i) for i in range(task.store.num_shards("test"))]
+    inputs, targets = (np.concatenate([b[k] for b in blocks]) for k in ("inputs", "targets"))
+    with torch.no_grad():
+        predicted = task.model(torch.from_numpy(inputs)).numpy()
+    norms = (
+        np.linalg.norm((predicted - targets)[:, 0], axis=1),
+        np.linalg.norm(targets[:, 0], axis=1),
+    )
+    errors = norms[0] / norms[1]
+    final = task.final(task.model)
+    assert final["relative_l2"] == final["relative_l2@32"] == pytest.approx(errors.mean(), rel=1e-5)
+    assert final["relative_l2@16"] != final["relative_l2@32"]
+    sample = task.prediction(task.model)
+    np.testing.assert_allclose(sample["relative_l2"][1], errors.max(), rtol=1e-5)
+    np.testing.assert_allclose(sample["relative_l2"][0], np.sort(errors)[9], rtol=1e-5)
+    np.testing.assert_array_equal(sample["truth"][1], targets[np.argmax(errors)])
+    assert sample["coordinates"].shape == (1, 32) and sample["coordinates"][0, 1] == 1 / 32
+
+
+def test_normalisation_is_that_of_the_training_split(store):
+    task = operator.Task(operator_run(), 3, CPU, store)
+    values = np.concatenate([task.store.read_shard("train", i)["targets"] for i in range(2)])
+    assert task.model.target_mean.item() == pytest.approx(values.mean(dtype=float), rel=1e-6)
+    assert task.model.target_std.item() == pytest.approx(values.std(dtype=float), rel=1e-6)
+
+
+def test_training_learns_the_map(store):
+    task = operator.Task(operator_run(num_epochs=60, learning_rate=1e-2), 3, CPU, store)
+    before = task.evaluate(task.model)["relative_l2"]
+    run(task, Memory())
+    assert task.evaluate(task.model)["relative_l2"] < min(0.05, before / 5)
+
+
+def test_a_batch_larger_than_the_data_is_refused(store):
+    task = operator.Task(operator_run(batch_size=64), 3, CPU, store)
+    with pytest.raises(StoreError, match="expected at least 64 samples"):
+        task.loss(task.model, 0, 0, 1)
+
+
+def test_claim_keeps_the_same_run_and_discards_others(tmp_path):
+    (claim(tmp_path, "a" * 64) / "snapshot.pt").write_text("x")
+    assert (claim(tmp_path, "a" * 64) / "snapshot.pt").exists()
+    claim(tmp_path, "b" * 64)
+    assert [p.name for p in tmp_path.iterdir()] == ["b" * 16]
+
+
+def test_a_save_that_is_cut_short_leaves_the_last_state(tmp_path, monkeypatch):
+    snapshots = Snapshots(tmp_path, CPU)
+    snapshots.save({"step": 1})
+    real = torch.save
+
+    def cut(state, file):
+        real(state, file)
+        file.truncate(10)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", cut)
+    with pytest.raises(KeyboardInterrupt):
+        snapshots.save({"step": 2})
+    assert snapshots.load() == {"step": 1}

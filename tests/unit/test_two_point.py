@@ -1,0 +1,193 @@
+from fractions import Fraction
+from math import pi
+
+import mpmath
+import pytest
+from flint import arb, ctx
+
+from pipeline.certify import verify
+from pipeline.certify.format import TwoPoint as Certificate
+from pipeline.config import TwoPoint
+from pipeline.errors import SolverError
+from pipeline.packing import known, laguerre, rounding, solver, two_point
+
+
+def proved(dim: int, degree: int, bits: int = 320) -> Fraction:
+    quadrature = solver.solve(dim, degree, bits)
+    found = verify.verify(rounding.certificate(quadrature, precision_bits=bits))
+    return Fraction(int(found.p), int(found.q))
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 8])
+def test_laguerre_functions_are_fourier_eigenfunctions(dim):
+    # f^(t) = 2 pi t^(1 - n/2) int_0^oo f(s) J_{n/2-1}(2 pi t s) s^(n/2) ds
+    expansion = laguerre.Expansion(dim, tuple(arb(c) for c in (3, -1, 2, 5, -4)))
+    order = mpmath.mpf(dim) / 2 - 1
+
+    def radial(polynomial, s):
+        z = 2 * mpmath.pi * s**2
+        with ctx.workprec(120):
+            return mpmath.mpf(float(polynomial(arb(float(z))))) * mpmath.exp(-z / 2)
+
+    for t in (0.35, 0.9, 1.6):
+        integrand = lambda s, t=t: (  # noqa: E731
+            radial(expansion.function, s)
+            * mpmath.besselj(order, 2 * mpmath.pi * t * s)
+            * s ** (mpmath.mpf(dim) / 2)
+        )
+        integral = mpmath.quad(integrand, [0, 0.5, 1, 1.5, 2, 3, 4.5])
+        transform = 2 * mpmath.pi * mpmath.mpf(t) ** (-order) * integral
+        assert float(transform) == pytest.approx(
+            float(radial(expansion.transform, t)), rel=1e-9, abs=1e-11
+        )
+
+
+@pytest.mark.parametrize(
+    ("dim", "volume"),
+    [(1, 2), (2, pi), (3, 4 * pi / 3), (4, pi**2 / 2), (5, 8 * pi**2 / 15), (8, pi**4 / 24)],
+)
+def test_bound_is_the_volume_of_half_radius_balls(dim, volume):
+    r = 1.3
+    found = two_point.density_bound(dim, arb(2 * pi * r**2), arb(0.7))
+    assert float(found) == pytest.approx(0.7 * volume * (r / 2) ** dim, rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("dim", "length", "closed"),
+    [(8, 2, arb.pi() ** 4 / 384), (24, 4, arb.pi() ** 12 / arb(12).fac())],
+)
+def test_minimal_vectors_of_e8_and_leech_give_their_densities(dim, length, closed):
+    # Minimal squared length 2 and 4, f(0) = f^(0): the magic functions.
+    found = two_point.density_bound(dim, 2 * arb.pi() * length, arb(1))
+    assert float(found / closed) == pytest.approx(1, rel=1e-14)
+    assert known.upper_bound(dim).as_float == pytest.approx(float(closed), rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("dim", "degree", "kissing"), [(8, 63, (240, 2160, 6720)), (24, 83, (196560, 16773120))]
+)
+def test_dual_weights_count_lattice_vectors(dim, degree, kissing):
+    # Poisson summation over E8 or Leech is the limiting quadrature: w_i exp(z_i/2) is the number
+    # of vectors of squared length z_i/(2 pi).
+    found = solver.solve(dim, degree, 320)
+    for i, count in enumerate(kissing):
+        length = float(found.nodes[i]) / (2 * pi)
+        assert length == pytest.approx(2 * (i + (1 if dim == 8 else 2)), rel=2e-4)
+        assert float(found.weights[i] * (found.nodes[i] / 2).exp()) == pytest.approx(
+            count, rel=5e-3
+        )
+
+
+def test_quadrature_annihilates_odd_laguerre_functions():
+    found = solver.solve(5, 31, 320)
+    with ctx.workprec(320):
+        values, _ = laguerre.table(31, arb(5), found.nodes)
+        origin = laguerre.at_zero(31, arb(5))
+        for k in range(1, 32, 2):
+            total = origin[k] + sum(
+                (w * row[k] for w, row in zip(found.weights, values, strict=True)), arb(0)
+            )
+            assert abs(float(total / origin[k])) < 1e-30
+            # ... and is no quadrature for degree 35:
+    with ctx.workprec(320):
+        values, _ = laguerre.table(35, arb(5), found.nodes)
+        total = laguerre.at_zero(35, arb(5))[35] + sum(
+            (w * row[35] for w, row in zip(found.weights, values, strict=True)), arb(0)
+        )
+        assert abs(float(total)) > 1e-6
+
+
+def test_dimension_one_is_within_a_millionth_of_the_whole_line():
+    assert 1 <= proved(1, 7) < 1 + Fraction(1, 10**6)
+
+
+# Relative gap to the published two-point value (there rounded to 9 digits or more).
+@pytest.mark.parametrize(
+    ("dim", "degree", "gap"),
+    [
+        (2, 27, 1e-8),
+        (3, 47, 1e-7),
+        (4, 47, 1e-7),
+        (6, 47, 3e-7),
+        (8, 63, 5e-8),
+        (12, 63, 2e-6),
+        (16, 63, 1e-5),
+        (17, 63, 1e-5),
+        (24, 103, 3e-7),
+    ],
+)
+def test_proved_bounds_meet_the_published_ones(dim, degree, gap):
+    found = proved(dim, degree)
+    ratio = float(found / Fraction(known.two_point_bound(dim).value))
+    assert 1 - 2e-9 < ratio < 1 + gap
+    packing = known.packing(dim)
+    assert packing is not None and float(found) > packing.as_float * (1 - 1e-11)
+
+
+def test_the_bound_falls_geometrically_with_the_degree():
+    # Each double root more gains a factor; the last ones settle near 0.43 in dimension 8.
+    gaps = [float(proved(8, 4 * m + 3)) / (pi**4 / 384) - 1 for m in range(2, 13)]
+    ratios = [b / a for a, b in zip(gaps, gaps[1:], strict=False)]
+    assert all(0 < ratio < 0.5 for ratio in ratios)
+
+
+def test_rounding_costs_what_it_was_asked_to():
+    quadrature = solver.solve(8, 31, 320)
+    bounds = {}
+    for loss in ("1e-8", "1e-12", "1e-30"):
+        found = verify.verify(rounding.certificate(quadrature, precision_bits=320, loss=loss))
+        bounds[loss] = Fraction(int(found.p), int(found.q))
+    for loss in ("1e-8", "1e-12"):
+        relative = bounds[loss] / bounds["1e-30"] - 1
+        assert float(relative) == pytest.approx(float(loss), rel=0.05)
+
+
+def test_certificate_is_the_same_at_any_sufficient_precision():
+    def certificate(bits: int) -> Certificate:
+        return rounding.certificate(solver.solve(8, 23, bits), precision_bits=bits)
+
+    assert certificate(256) == certificate(256) == certificate(512)
+
+
+def test_attempt_claims_what_is_proved():
+    formulation = TwoPoint(kind="two_point", dim=40, degree=23)
+    attempt = two_point.attempt(formulation, 23, 256)
+    assert "e" not in attempt.bound
+    assert float(attempt.bound) == pytest.approx(float(proved(40, 23)), rel=1e-14)
+
+
+def test_ladder_ends_at_the_degree_asked_for():
+    assert two_point.ladder(TwoPoint(kind="two_point", dim=8, degree=47)) == (11, 23, 35, 47)
+    assert two_point.ladder(TwoPoint(kind="two_point", dim=8, degree=3)) == (3,)
+
+
+@pytest.mark.parametrize("degree", [0, 2, 4, 9, 48])
+def test_other_degrees_are_refused(degree):
+    with pytest.raises(SolverError, match="4m \\+ 3"):
+        solver.solve(8, degree, 128)
+
+
+def test_too_few_bits_are_an_error_not_a_wrong_bound():
+    with pytest.raises(SolverError, match="raise precision_bits"):
+        quadrature = solver.solve(8, 63, 64)
+        rounding.certificate(quadrature, precision_bits=64)
+
+
+def test_known_tables_are_consistent():
+    for dim in range(1, 49):
+        best, linear = known.upper_bound(dim), known.two_point_bound(dim)
+        # Rounded upward at nine digits, so it may only exceed.
+        assert best.as_float <= linear.as_float * (1 + 1e-15)
+        packing = known.packing(dim)
+        assert packing is None or packing.as_float <= best.as_float * (1 + 1e-11)
+    assert known.upper_bound(9).kind == "three-point" and known.upper_bound(8).kind == "exact"
+    with pytest.raises(KeyError, match="1..48"):
+        known.upper_bound(49)
+
+
+@pytest.mark.parametrize(
+    ("dim", "density"), [(2, pi / 12**0.5), (3, pi / 18**0.5), (4, pi**2 / 16)]
+)
+def test_packing_densities_of_root_lattices(dim, density):
+    packing = known.packing(dim)
+    assert packing is not None and packing.as_float == pytest.approx(density, rel=1e-11)
