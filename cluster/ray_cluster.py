@@ -16,15 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from cluster import ray_reaper
+from pipeline.errors import PipelineError
 
 OBJECT_STORE_BYTES = 128 * 2**20
 _TOKEN_HINT = "  (asks once for the token: `ray get-auth-token`)"
 
 # Read by Ray when it is imported or when it starts its processes; a user's own value wins.
-_QUIET = {
+_ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_TRAIN_V2_ENABLED": "1",
+    # Workers import torch, which takes a minute on a busy machine; runs may queue for CPUs.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_metrics_report_interval_ms": "2000",
 }
@@ -58,9 +61,12 @@ def session(
         num_cpus: logical CPUs of a local Ray: it may exceed the number of cores.
         object_store_memory: bytes of shared memory of a local Ray.
         dashboard: whether a local Ray serves its dashboard.
+
+    Raises:
+        PipelineError: the cluster at `RAY_ADDRESS` has fewer than `num_cpus` CPUs.
     """
     local = not os.environ.get("RAY_ADDRESS")
-    for key, value in (_QUIET | _LOCAL if local else _QUIET).items():
+    for key, value in (_ENVIRONMENT | _LOCAL if local else _ENVIRONMENT).items():
         os.environ.setdefault(key, value)
     import ray
 
@@ -82,7 +88,17 @@ def session(
         else:
             stack.callback(ray.shutdown)
             context = ray.init(**quiet)
+            _check_size(ray, num_cpus)
         yield _describe(context.dashboard_url, ray)
+
+
+def _check_size(ray: Any, num_cpus: int) -> None:
+    found = int(ray.cluster_resources().get("CPU", 0))
+    if found < num_cpus:
+        raise PipelineError(
+            f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}: expected at least {num_cpus} CPUs,"
+            f" got {found}; use a larger cluster or lower train.num_workers"
+        )
 
 
 def _describe(dashboard: str | None, ray: Any) -> Session:

@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.config import Dataset
 from pipeline.errors import SolverError
 
-_BATCH = 32
+_BATCH = 64
 
 
 def build_problem(dataset: Dataset) -> Any:

@@ -96,11 +96,11 @@ def _failure(name: str, index: int, error: BaseException | None) -> PipelineErro
 
 
 def _summary(plan: Plan, records: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """Return the final numbers; `max_error` is the largest estimate over first samples."""
+    """Return the final numbers; `max_error` is the largest estimate."""
     seconds = sum(record["seconds"] for record in records.values())
     return {
         "num_samples": plan.dataset.num_samples,
         "seconds_per_sample": seconds / plan.dataset.num_samples,
         "bytes": sum(record[name]["size"] for record in records.values() for name in layout.ARRAYS),
-        "max_error": max(record["error"] for record in records.values()),
+        "max_error": max(record.get("error", 0.0) for record in records.values()),
     }

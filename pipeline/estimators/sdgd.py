@@ -50,7 +50,7 @@ def sampled_laplacian(u: Field, x: Tensor, axes: Tensor) -> tuple[Tensor, Tensor
     Raises:
         ConfigError: an axis is repeated (by name), out of range, or there is none.
 
-    Reference: Hu et al., arXiv:2307.12306, eq. (12).
+    Reference: Hu et al., arXiv:2307.12306.
     """
     dim = x.shape[1]
     _check_axes(axes, dim)

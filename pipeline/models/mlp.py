@@ -7,14 +7,14 @@ from torch import nn
 from pipeline import config
 
 # Chosen at d = 1000; see the docstring of `build`.
-_FIRST_STD = 0.1
+_FIRST_STD = 0.03
 
 
 def build(config: config.MLP, dim: int) -> nn.Sequential:
     """Return a network (n, dim) -> (n, 1) of `depth` linear layers with tanh between them.
 
-    Weights are normal with standard deviation 0.1 in the first layer and 1/sqrt(inputs) in the
-    others; biases start at zero. For |x| <= 1 the first activations are then about 0.1 |x| at every
+    Weights are normal with standard deviation 0.03 in the first layer and 1/sqrt(inputs) in the
+    others; biases start at zero. The first activations are then about 0.03 |x| at every
     `dim` (the default of `nn.Linear`, about |x|/sqrt(dim), lets them vanish), so that training
     starts from a nearly linear function of x: what the solutions are at high d, to leading order.
 

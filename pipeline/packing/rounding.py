@@ -25,6 +25,7 @@ from pipeline.packing.solver import Quadrature
 
 # The rounding of all coefficients together moves a value at a node by < 2^-GUARD_BITS of e_i.
 _GUARD_BITS = 12
+_RADIUS_TRIES = 16
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,14 @@ def _radius(function: laguerre.Expansion, start: arb, bits: int) -> fmpq:
         # The derivative by a difference quotient: the root is simple and `start` is close.
         rise = (function.function(root + unit) - function.function(root)) / unit
         root = (root - function.function(root) / rise).mid()
-    ticks: fmpz = (root / unit).ceil().unique_fmpz()
-    while not function.function(arb(ticks) * unit) < 0:
-        ticks += 1
-    return fmpq(ticks) / fmpq(2) ** bits
+    first: fmpz = (root / unit).ceil().unique_fmpz()
+    for ticks in range(int(first), int(first) + _RADIUS_TRIES):
+        if function.function(arb(ticks) * unit) < 0:
+            return fmpq(ticks) / fmpq(2) ** bits
+    raise SolverError(
+        f"two-point bound, dimension {function.dim}: expected f < 0 just beyond {float(start):.6f},"
+        " got another sign; raise precision_bits"
+    )
 
 
 def _check_signs(function: laguerre.Expansion, nodes: list[arb], quadrature: Quadrature) -> None:

@@ -5,12 +5,12 @@ Take degree K = 4m + 3. Weak duality: let nodes z_0 < ... < z_m and weights w_i 
     p(0) + sum_i w_i p(z_i) = 0    for p = L_k^a, k = 1, 3, ..., K (odd k: -1 eigenfunctions).
 
 Let f have degree <= K, f^ >= 0, f(0) = f^(0) and f <= 0 beyond z_r <= z_0. Then p = f^ - f has
-p(0) = 0 and every p(z_i) >= 0, so all p(z_i) vanish, doubly beyond z_r. If z_r < z_0 that is one
-condition more than p has coefficients, p = 0 and f = 0: no function of this degree, normalised by
-f(0) = f^(0), reaches below z_0. These conditions are 2m + 2 equations in the 2m + 2 unknowns
-z_i, w_i; Newton's method solves them, and its Jacobian is also the matrix of the primal problem
-(see `rounding`). Heuristic throughout: the numbers become a bound only when `pipeline.certify`
-accepts the certificate made from them.
+p(0) = 0 and every p(z_i) >= 0, so all p(z_i) vanish, doubly beyond z_r. If z_r < z_0 these are as
+many conditions as p has coefficients, and (their matrix being regular) p = 0, so f = 0: no function
+of this degree, normalised by f(0) = f^(0), reaches below z_0. The equations of the quadrature are
+2m + 2 in the 2m + 2 unknowns z_i, w_i; Newton's method solves them, and the transpose of its
+Jacobian is the matrix of the primal problem (see `rounding`). Heuristic throughout: the numbers
+become a bound only when `pipeline.certify` accepts the certificate made from them.
 
 Cost: one (2m+2)-dimensional solve a Newton step, about 8 steps for each m on the way up.
 References: Cohn & Elkies, Ann. of Math. 157 (2003), section 7; Afkhami-Jeddi, Cohn, Hartman,

@@ -14,18 +14,17 @@ from pipeline import config, provenance
 from pipeline.errors import SolverError
 from pipeline.packing import known
 
-# The rule asks Snakemake for two cores; more tasks than that wait in Ray's queue.
-_NUM_CPUS = 2
 
-
-def run(bound: config.Bound, *, name: str, seed: int, output: Path, source: str) -> None:
+def run(
+    bound: config.Bound, *, name: str, seed: int, output: Path, num_workers: int, source: str
+) -> None:
     """Write trace.json, candidate.json and, last, run.json of one bound to `output`.
 
     trace.json: {"schema_version": 1, "name", "dim", "label": "empirical", "ladder": [{"degree",
     "bound", "newton_steps", "seconds", "digits"}], "failed": [{"degree", "reason"}]}.
     candidate.json: the certificate of the smallest claimed bound (`certify.format`). All numbers
     are claims of the solver until `pipeline.certify` has proved them. `seed` is recorded only: the
-    search is deterministic.
+    search is deterministic. Up to `num_workers` degrees are solved at a time.
 
     Raises:
         SolverError: no degree of the ladder gave a certificate.
@@ -34,7 +33,7 @@ def run(bound: config.Bound, *, name: str, seed: int, output: Path, source: str)
     with provenance.record(
         output / "run.json", stage="search", name=name, seed=seed, config=bound, source=source
     ) as summary:
-        ladder, failed = _ladder(bound, name)
+        ladder, failed = _ladder(bound, name, num_workers)
         if not ladder:
             raise SolverError(f"bounds.{name}: {failed[0]['reason']}")
         best = min(ladder, key=lambda step: Decimal(step["bound"]))
@@ -73,13 +72,15 @@ def agreeing_digits(value: str, published: known.Known) -> float:
     return round(min(-log10(gap), most), 2) if gap else most
 
 
-def _ladder(bound: config.Bound, name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _ladder(
+    bound: config.Bound, name: str, num_workers: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the degrees that succeeded and those that failed, both by degree."""
     formulation = bound.formulation
     published = known.two_point_bound(formulation.dim)
     ladder: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
-    for found in _attempts(bound):
+    for found in _attempts(bound, num_workers):
         if "reason" in found:
             failed.append(found)
             print(f"{name}: degree {found['degree']} failed: {found['reason']}", flush=True)
@@ -95,9 +96,9 @@ def _ladder(bound: config.Bound, name: str) -> tuple[list[dict[str, Any]], list[
     return sorted(ladder, key=_degree), sorted(failed, key=_degree)
 
 
-def _attempts(bound: config.Bound) -> Iterator[dict[str, Any]]:
+def _attempts(bound: config.Bound, num_workers: int) -> Iterator[dict[str, Any]]:
     """Yield what each degree gave, as the Ray tasks end."""
-    with session(num_cpus=_NUM_CPUS):
+    with session(num_cpus=num_workers):
         import ray
 
         task = ray.remote(_attempt)

@@ -9,7 +9,7 @@ sin(1) Σc at high d: a network that learns one constant C in C(1 - |x|²) alrea
 Hence `zero_sum` coefficients (Σc = 0) and the skill score of `relative_errors`.
 
 Shapes: n points, d coordinates, b sampled axes.
-Source: Hu, Shukla, Karniadakis, Kawaguchi, arXiv:2307.12306, section 5.
+Source: Hu, Shukla, Karniadakis, Kawaguchi, arXiv:2307.12306.
 """
 
 from collections.abc import Iterable

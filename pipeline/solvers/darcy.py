@@ -28,7 +28,9 @@ def solve(
     `coefficient` a: (n, N1, N2) at the nodes x_ij = (i/(N1-1), j/(N2-1)) of the unit square;
     `forcing` f: a number or the same shape (its boundary values are not used). For every sample
     ‖f - A u‖₂ <= tolerance ‖f‖₂ with A of `apply`, recomputed from u and not from the recurrence.
-    Cost: one operator and two DSTs of the grid an iteration; converged samples drop out.
+    Cost: one operator and two DSTs of the grid an iteration; converged samples drop out. The
+    transforms are fast if N1-1 and N2-1 have small prime factors: 129 points take a third of the
+    time of 128 (127 is prime).
 
     Raises:
         SolverError: a sample did not reach the tolerance, or a is not positive.

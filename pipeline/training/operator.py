@@ -178,7 +178,9 @@ class Task:
 def relative_l2(prediction: Tensor, truth: Tensor) -> Tensor:
     """Return ‖prediction - truth‖₂ / ‖truth‖₂ of each sample: (B, C, *grid) -> (B,)."""
     truth = truth.to(prediction.dtype).flatten(1)
-    return torch.linalg.norm(prediction.flatten(1) - truth, dim=1) / torch.linalg.norm(truth, dim=1)
+    difference = torch.linalg.vector_norm(prediction.flatten(1) - truth, dim=1)
+    errors: Tensor = difference / torch.linalg.vector_norm(truth, dim=1)
+    return errors
 
 
 def _statistics(store: Store, name: str) -> tuple[Tensor, Tensor]:

@@ -3,8 +3,12 @@
 Loss = mean of (R / (2d))², R = Δu + g(u) - f with Δu from the run's estimator. Nothing is stored
 between steps: points and axes of a step are functions of (seed, step), so a resumed run continues
 bit for bit. The gradients of workers may be averaged: they share the axes and split the points.
-A sampled Laplacian makes the squared residual larger by its variance in the mean: the minimiser
-of the loss is biased (Hu et al., arXiv:2307.12306, section 3.3), here far below the error reached.
+
+A sampled Laplacian adds its variance to the mean of the squared residual, so the minimiser of the
+loss is biased towards functions whose ∂²u/∂x_i² vary little with i (the estimate itself is
+unbiased). On the two-body problem at d = 1000 with Σc = 0 and 16 axes the exact solution has loss
+0.019, a network with relative L2 error 0.038 has 0.0005; training ends near the best q(C + a·x),
+whose error is 0.035. Source: Hu et al., arXiv:2307.12306.
 """
 
 import importlib

@@ -24,7 +24,7 @@ def path_of(dim: int) -> Path:
     return FOLDER / f"n{dim}_two_point.json"
 
 
-@pytest.mark.parametrize("dim", STORED)
+@pytest.mark.parametrize("dim", [8, pytest.param(24, marks=pytest.mark.slow)])
 def test_stored_certificates_are_proved(dim):
     degree, _, gap, bound = STORED[dim]
     assert path_of(dim).stat().st_size < 20_000

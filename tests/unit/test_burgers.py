@@ -67,6 +67,26 @@ def test_1024_points_resolve_the_shocks_at_viscosity_one_hundredth():
     assert -np.diff(targets, axis=-1).min() * 1024 > 5
 
 
+@pytest.mark.parametrize("viscosity", [0.1, 0.01, 0.003])
+def test_leaving_out_empty_modes_changes_nothing(viscosity):
+    burgers = problem(viscosity)
+    inputs = draw(burgers, 6)
+    assert relative(burgers.solve(inputs), burgers.solve(inputs, adaptive=False)) < 1e-13
+
+
+def test_modes_return_when_a_shock_forms():
+    """A sine has one mode and starts on the coarsest grid; its shock needs hundreds."""
+    burgers = problem(0.004, final_time=0.4)
+    x = np.arange(1024) / 1024
+    inputs = np.stack([np.sin(2 * np.pi * x), 0.1 * np.cos(4 * np.pi * x), 0 * x])[:, None]
+    targets = burgers.solve(inputs)
+    full = burgers.solve(inputs, adaptive=False)
+    assert np.abs(targets - full).max() < 1e-13
+    spectrum = np.abs(scipy.fft.rfft(targets[0, 0]))
+    assert spectrum[100:].max() > 1e-6 * spectrum.max()
+    assert (targets[2] == 0).all()
+
+
 def test_time_stepping_has_order_four():
     burgers = problem(0.02, 256)
     inputs = draw(burgers, 4)

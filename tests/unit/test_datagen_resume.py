@@ -261,3 +261,14 @@ def test_solver_failure_is_one_line_naming_the_shard(tmp_path):
         )
     assert "\n" not in str(failure.value) and isinstance(failure.value, PipelineError)
     assert not (tmp_path / "run.json").exists() and not Path(tmp_path / "d.zarr").exists()
+
+
+def test_other_failures_of_a_task_are_one_line_too():
+    from distributed import KilledWorker
+
+    from pipeline.datagen.stage import _failure
+
+    killed = _failure("b", 3, KilledWorker("task", None, 3))
+    assert "datasets.b: shard 3: expected a worker to finish it" in str(killed)
+    full = _failure("b", 3, OSError(28, "No space left on device"))
+    assert str(full) == "datasets.b: shard 3: OSError: [Errno 28] No space left on device"

@@ -94,4 +94,5 @@ def test_a_bare_snakemake_plans_the_main_job(finished):
 def test_the_slurm_profile_resolves(finished):
     done = finished.snakemake("-n", "--profile", "slurm", files=())
     assert done.returncode == 0, done.stderr
-    assert "Using profile slurm" in done.stderr and "train" in done.stdout + done.stderr
+    assert "slurm and workflow specific profile" in done.stderr
+    assert "rule train" in done.stdout + done.stderr

@@ -9,9 +9,18 @@ rule aggregate:
             name=experiment.runs,
             file=["run.json", "metrics.parquet", "prediction.npz"],
         ),
-        traces=expand("results/search/{name}/trace.json", name=experiment.bounds),
-        searches=expand("results/search/{name}/run.json", name=experiment.bounds),
-        verdicts=expand("results/certify/{name}/verdict.json", name=experiment.bounds),
+        searches=expand(
+            "results/search/{name}/{file}",
+            name=experiment.bounds,
+            file=["run.json", "trace.json", "candidate.json"],
+        ),
+        verdicts=expand(
+            "results/certify/{name}/{file}",
+            name=experiment.bounds,
+            file=["run.json", "verdict.json"],
+        ),
+        # The digest in params covers Python alone.
+        template=f"{workflow.basedir}/pipeline/aggregate/templates/report.html.j2",
     output:
         summary="results/summary.parquet",
         table=SUMMARY,

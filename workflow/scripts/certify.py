@@ -9,9 +9,13 @@ bound = config.Bound.model_validate(snakemake.params.config)
 who = {"name": snakemake.wildcards.bound, "seed": snakemake.params.seed}
 record = Path(snakemake.output.record)
 
-with console.stage(snakemake.log[0]):
-    with provenance.record(record, stage="certify", config=bound, source=snakemake.params.source, **who) as summary:
-        found = verdict(Path(snakemake.input.candidate))
-        provenance.write_json(Path(snakemake.output.verdict), found)
-        summary.update(status=found["status"], bound=found["bound"])
-        print(f"{who['name']}: {found['status']}", found["bound"] or found["failed_condition"])
+with (
+    console.stage(snakemake.log[0]),
+    provenance.record(
+        record, stage="certify", config=bound, source=snakemake.params.source, **who
+    ) as summary,
+):
+    found = verdict(Path(snakemake.input.candidate))
+    provenance.write_json(Path(snakemake.output.verdict), found)
+    summary.update(status=found["status"], bound=found["bound"])
+    print(f"{who['name']}: {found['status']}", found["bound"] or found["failed_condition"])

@@ -11,5 +11,6 @@ with console.stage(snakemake.log[0]):
         name=snakemake.wildcards.bound,
         seed=snakemake.params.seed,
         output=Path(snakemake.output.record).parent,
+        num_workers=snakemake.threads,
         source=snakemake.params.source,
     )
