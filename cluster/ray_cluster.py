@@ -63,10 +63,10 @@ def session(
         dashboard: whether a local Ray serves its dashboard.
 
     Raises:
-        PipelineError: the cluster at `RAY_ADDRESS` has fewer than `num_cpus` CPUs.
+        PipelineError: no Ray answers at `RAY_ADDRESS`, or it has fewer than `num_cpus` CPUs.
     """
     local = not os.environ.get("RAY_ADDRESS")
-    for key, value in (_ENVIRONMENT | _LOCAL if local else _ENVIRONMENT).items():
+    for key, value in (_ENVIRONMENT | (_LOCAL if local else _authentication())).items():
         os.environ.setdefault(key, value)
     import ray
 
@@ -87,18 +87,38 @@ def session(
             stack.enter_context(ray_reaper.guard(folder))
         else:
             stack.callback(ray.shutdown)
-            context = ray.init(**quiet)
-            _check_size(ray, num_cpus)
+            context = _connect(ray, num_cpus, quiet)
         yield _describe(context.dashboard_url, ray)
 
 
-def _check_size(ray: Any, num_cpus: int) -> None:
+def _authentication() -> dict[str, str]:
+    """Return Ray's switch to token authentication if this user has a token.
+
+    `ray start` makes that choice by itself, a connecting driver does not; a cluster that does not
+    ask for the token ignores it.
+    """
+    given = any(key in os.environ for key in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    found = given or (Path.home() / ".ray" / "auth_token").exists()
+    return {"RAY_AUTH_MODE": "token"} if found else {}
+
+
+def _connect(ray: Any, num_cpus: int, quiet: dict[str, Any]) -> Any:
+    """Connect to `RAY_ADDRESS`, which must offer `num_cpus` CPUs; return Ray's context."""
+    where = f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}"
+    try:
+        context = ray.init(**quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        cause = str(error).strip().splitlines()[0]
+        raise PipelineError(
+            f"{where}: expected a running Ray, got: {cause}; unset it to start one here"
+        ) from error
     found = int(ray.cluster_resources().get("CPU", 0))
     if found < num_cpus:
         raise PipelineError(
-            f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}: expected at least {num_cpus} CPUs,"
-            f" got {found}; use a larger cluster or lower train.num_workers"
+            f"{where}: expected at least {num_cpus} CPUs, got {found};"
+            " use a larger cluster or lower train.num_workers"
         )
+    return context
 
 
 def _describe(dashboard: str | None, ray: Any) -> Session:
@@ -111,7 +131,9 @@ def _describe(dashboard: str | None, ray: Any) -> Session:
         num_gpus=int(ray.cluster_resources().get("GPU", 0)),
     )
     hint = _TOKEN_HINT if dashboard and os.environ.get("RAY_AUTH_MODE") == "token" else ""
-    print(f"Ray dashboard: {found.dashboard_url or 'off'}{hint}", flush=True)
+    head = os.environ.get("RAY_ADDRESS")
+    elsewhere = f"as printed by the head of {head}" if head else "off"
+    print(f"Ray dashboard: {found.dashboard_url or elsewhere}{hint}", flush=True)
     print(f"Ray metrics:   {found.metrics_url or 'off'}", flush=True)
     return found
 

@@ -52,7 +52,7 @@ def run(
         CheckpointError: the initial checkpoint is damaged or of another model.
         TrainingError: the loss diverged, or the workers failed more than `MAX_FAILURES` times.
     """
-    output, state = output.resolve(), state.resolve()
+    shown, output, state = output, output.resolve(), state.resolve()
     folder = snapshot.claim(state, _digest(run, seed, source, store))
     job = Job(run, name, seed, store.resolve() if store else None, folder)
     record = provenance.record(
@@ -63,7 +63,7 @@ def run(
             _fit(job, session.num_gpus)
         summary |= outputs.install(job.results, output)
     shutil.rmtree(state, ignore_errors=True)
-    print(f"{name}: relative_l2 {summary['relative_l2']:.3e}, results in {output}", flush=True)
+    print(f"{name}: relative_l2 {summary['relative_l2']:.3e}, results in {shown}", flush=True)
 
 
 def _digest(run: PinnRun | OperatorRun, seed: int, source: str, store: Path | None) -> str:

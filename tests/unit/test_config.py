@@ -62,7 +62,7 @@ def test_a_good_file_round_trips(tmp_path):
     ("key", "value", "expected"),
     [
         ("runs.op.train.sampled_axis", 3, "runs.op.train.sampled_axis: Extra inputs are not"),
-        ("runs.pinn.modle", {}, "runs.pinn.modle: Extra inputs are not permitted"),
+        ("runs.pinn.models", {}, "runs.pinn.models: Extra inputs are not permitted"),
         ("datasets.b.problem.viscosity", -0.1, "datasets.b.problem.viscosity: Input should be gre"),
         (
             "datasets.b.problem.viscosity",
@@ -126,3 +126,9 @@ def test_the_stored_schema_is_the_models_schema():
     assert stored.read_text() == config.schema_text(), (
         "run: python -m pipeline.config > workflow/schemas/experiment.schema.json"
     )
+
+
+def test_the_shipped_experiments_are_valid():
+    folder = Path(config.__file__).parent.parent / "workflow/config"
+    for overlay in (folder / "experiments").glob("*.yaml"):
+        config.load(folder / "default.yaml", overlay)
