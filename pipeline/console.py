@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pipeline import ownership
 from pipeline.errors import PipelineError
 
 
@@ -14,9 +15,12 @@ from pipeline.errors import PipelineError
 def stage(log: Path | str) -> Iterator[None]:
     """Copy all output of this process and its children to `log` while showing it.
 
+    The process ends with the Snakemake that started it.
+
     Raises:
         SystemExit: status 1 after printing the one line of a `PipelineError`.
     """
+    ownership.follow_owner()
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     # Copied below the level of Python's streams, so that workers' output is caught as well.
     tee = subprocess.Popen(["tee", str(log)], stdin=subprocess.PIPE, start_new_session=True)

@@ -26,6 +26,7 @@ NEUTRAL = frozenset(
         "pipeline.config",
         "pipeline.console",
         "pipeline.errors",
+        "pipeline.ownership",
         "pipeline.provenance",
         "pipeline.stages",
     }

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 def kill_when(checkout: Checkout, happened) -> None:
-    """Start Snakemake and kill it with all it started as soon as `happened()` is true."""
+    """Start Snakemake, kill it as soon as `happened()` is true, and see its jobs end by it."""
     process = subprocess.Popen(
         checkout.command(),
         cwd=checkout.root,
@@ -25,13 +25,11 @@ def kill_when(checkout: Checkout, happened) -> None:
         assert process.poll() is None, "it ended before the moment to kill it"
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    family = [process.pid, *(x.pid for x in psutil.Process(process.pid).children(recursive=True))]
-    for pid in family:
-        try:
-            psutil.Process(pid).kill()
-        except psutil.NoSuchProcess:
-            continue
+    jobs = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
     process.wait()
+    _, alive = psutil.wait_procs(jobs, timeout=60)
+    assert not alive
 
 
 def any_match(root: Path, pattern: str):

@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 from pipeline import config as experiment_models
+from pipeline import ownership
 from pipeline.errors import PipelineError
 from pipeline.preflight import check_inputs
 from pipeline.provenance import source_digest
@@ -19,6 +20,7 @@ def read_experiment():
         )
         if workflow.is_main_process:
             check_inputs(experiment, Path("data"))
+            ownership.claim(Path(".snakemake"))
     except PipelineError as error:
         sys.exit(str(error))
     return experiment

@@ -1,0 +1,95 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline import ownership
+
+CLAIM = """
+import sys
+from pathlib import Path
+from pipeline import ownership
+ownership.claim(Path(sys.argv[1]))
+print("claimed", flush=True)
+sys.stdin.read()
+"""
+FOLLOW = """
+import sys
+from pipeline import ownership
+ownership.follow_owner()
+print("following", flush=True)
+sys.stdin.read()
+"""
+
+
+def start(code: str, *arguments: str, **environment: str) -> subprocess.Popen:
+    """Start Python on `code` and wait for its first line."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | environment,
+    )
+    process.stdout.readline()
+    return process
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks/0.input.lock").write_text("data/x")
+    return tmp_path
+
+
+def locks(folder: Path) -> list[Path]:
+    return list((folder / "locks").iterdir())
+
+
+def test_locks_of_a_killed_process_are_dropped_those_of_a_live_one_stay(folder):
+    first = start(CLAIM, str(folder))
+    assert not locks(folder)
+    (folder / "locks/1.output.lock").write_text("data/x")
+    second = start(CLAIM, str(folder))
+    assert locks(folder)
+    first.kill()
+    first.wait()
+    assert locks(folder)
+    # The second is alive, so the locks could be its own.
+    start(CLAIM, str(folder)).kill()
+    assert locks(folder)
+    second.kill()
+    second.wait()
+    third = start(CLAIM, str(folder))
+    assert not locks(folder)
+    third.kill()
+
+
+def identity(process: subprocess.Popen) -> str:
+    return ownership._identity(psutil.Process(process.pid))
+
+
+def test_a_job_ends_with_its_owner(tmp_path):
+    owner = start(CLAIM, str(tmp_path))
+    job = start(FOLLOW, **{ownership.OWNER: identity(owner)})
+    assert job.poll() is None
+    owner.kill()
+    owner.wait()
+    assert job.wait(timeout=30) == -9
+
+
+def test_a_job_whose_owner_is_gone_does_not_start(tmp_path):
+    owner = start(CLAIM, str(tmp_path))
+    gone = identity(owner)
+    owner.kill()
+    owner.wait()
+    assert start(FOLLOW, **{ownership.OWNER: gone}).wait(timeout=30) == -9
+
+
+@pytest.mark.parametrize("owner", ["", "elsewhere 1 0.0"])
+def test_a_job_without_an_owner_here_runs_on(owner):
+    job = start(FOLLOW, **{ownership.OWNER: owner})
+    job.stdin.close()
+    assert job.wait(timeout=30) == 0
