@@ -27,7 +27,8 @@ from pydantic import (
 
 from pipeline.errors import ConfigError
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]*$")]
+NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_\-]*"
+Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 
 
 class Frozen(BaseModel):

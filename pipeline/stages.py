@@ -1,6 +1,28 @@
-"""Which modules shape the numbers of each part of an experiment."""
+"""The parts of an experiment by name, and which modules shape the numbers of each."""
 
-from pipeline.config import Bound, Dataset, OperatorRun, PinnRun
+from difflib import get_close_matches
+
+from pipeline.config import Bound, Dataset, Experiment, OperatorRun, PinnRun
+from pipeline.errors import ConfigError
+
+
+def find_part(
+    experiment: Experiment, section: str, name: str
+) -> Dataset | PinnRun | OperatorRun | Bound:
+    """Return the part called `name` of "datasets", "runs" or "bounds".
+
+    Raises:
+        ConfigError: there is none; the closest names are listed, not all of thousands.
+    """
+    parts: dict[str, Dataset | PinnRun | OperatorRun | Bound] = getattr(experiment, section)
+    if name not in parts:
+        near = get_close_matches(name, parts) or sorted(parts)[:3]
+        hint = f"did you mean {' or '.join(near)}?" if near else "there are none"
+        raise ConfigError(
+            f"{section}.{name}: expected one of the {len(parts)} {section} of the experiment,"
+            f" got {name!r}; {hint}"
+        )
+    return parts[name]
 
 
 def entry_modules(part: Dataset | PinnRun | OperatorRun | Bound) -> tuple[str, ...]:

@@ -2,19 +2,22 @@
 
 
 rule aggregate:
+    # Functions: only the job that aggregates needs the names of all results.
     input:
-        datasets=expand("data/{name}.run.json", name=experiment.datasets),
-        runs=expand(
+        datasets=lambda wildcards: expand(
+            "data/{name}.run.json", name=experiment.datasets
+        ),
+        runs=lambda wildcards: expand(
             "results/train/{name}/{file}",
             name=experiment.runs,
             file=["run.json", "metrics.parquet", "prediction.npz"],
         ),
-        searches=expand(
+        searches=lambda wildcards: expand(
             "results/search/{name}/{file}",
             name=experiment.bounds,
             file=["run.json", "trace.json", "candidate.json"],
         ),
-        verdicts=expand(
+        verdicts=lambda wildcards: expand(
             "results/certify/{name}/{file}",
             name=experiment.bounds,
             file=["run.json", "verdict.json"],
@@ -35,7 +38,7 @@ rule aggregate:
         mem_mb=1500,
         runtime=20,
     params:
-        config=experiment.model_dump(mode="json"),
-        source=source_digest("pipeline.aggregate.stage"),
+        config=lambda wildcards: experiment.model_dump(mode="json"),
+        source=lambda wildcards: digest("pipeline.aggregate.stage"),
     script:
         "../scripts/aggregate.py"

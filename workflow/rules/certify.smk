@@ -17,7 +17,7 @@ rule certify:
         runtime=120,
     params:
         config=stage_config("bounds", "bound"),
-        source=source_digest("pipeline.certify.verify"),
+        source=lambda wildcards: digest("pipeline.certify.verify"),
         seed=experiment.seed,
     script:
         "../scripts/certify.py"

@@ -1,13 +1,15 @@
 # Helpers of the rules: the validated experiment, and what each job is given of it.
 import sys
+from functools import cache
 from pathlib import Path
 
 from pipeline import config as experiment_models
 from pipeline import ownership
+from pipeline.config import NAME_PATTERN
 from pipeline.errors import PipelineError
 from pipeline.preflight import check_inputs
 from pipeline.provenance import source_digest
-from pipeline.stages import entry_modules
+from pipeline.stages import entry_modules, find_part
 
 SUMMARY = "results/summary.txt"
 
@@ -35,32 +37,41 @@ def named(file):
 experiment = read_experiment()
 
 
+# The source as it is when Snakemake starts: read once, however many jobs share it.
+digest = cache(source_digest)
+
+
+def named_part(section, name):
+    """Return the part of the experiment with this name; an unknown one ends Snakemake."""
+    try:
+        return find_part(experiment, section, name)
+    except PipelineError as error:
+        sys.exit(str(error))
+
+
 def stage_config(section, wildcard):
     """Return a params function: the part of the experiment that the job's wildcard names."""
-    entries = getattr(experiment, section)
-    return lambda wildcards: entries[wildcards[wildcard]].model_dump(mode="json")
+    return lambda wildcards: named_part(section, wildcards[wildcard]).model_dump(
+        mode="json"
+    )
 
 
 def stage_source(section, wildcard):
     """Return a params function: the digest of the modules that shape the job's numbers."""
-    entries = getattr(experiment, section)
-    return lambda wildcards: source_digest(*entry_modules(entries[wildcards[wildcard]]))
-
-
-def names(section):
-    """Return a regular expression of the names in a section, to constrain a wildcard."""
-    return "|".join(getattr(experiment, section)) or "(?!)"
+    return lambda wildcards: digest(
+        *entry_modules(named_part(section, wildcards[wildcard]))
+    )
 
 
 def store_of(wildcards):
     """Return the store a run trains on; none for a PINN."""
-    dataset = getattr(experiment.runs[wildcards.run], "dataset", None)
+    dataset = getattr(named_part("runs", wildcards.run), "dataset", None)
     return [f"data/{dataset}.zarr/zarr.json"] if dataset else []
 
 
 def num_workers(wildcards):
     """Return the number of workers of a run, each one thread."""
-    return experiment.runs[wildcards.run].train.num_workers
+    return named_part("runs", wildcards.run).train.num_workers
 
 
 def closing_table():
@@ -68,7 +79,9 @@ def closing_table():
     return Path(SUMMARY).read_text() if Path(SUMMARY).exists() else ""
 
 
+# Not the alternatives "name1|name2|...": Snakemake scans a pattern for every job it considers,
+# which is quadratic in the number of runs.
 wildcard_constraints:
-    dataset=names("datasets"),
-    run=names("runs"),
-    bound=names("bounds"),
+    dataset=NAME_PATTERN,
+    run=NAME_PATTERN,
+    bound=NAME_PATTERN,
