@@ -60,6 +60,30 @@ class Darcy(Frozen):
     tolerance: PositiveFloat = 1.0e-10
 
 
+class TaylorGreen(Frozen):
+    """u = (sin x cos y cos z, -cos x sin y cos z, 0); Reynolds number 1/viscosity."""
+
+    kind: Literal["taylor_green"]
+
+
+class DecayingTurbulence(Frozen):
+    """A random solenoidal field, E(k) ∝ k⁴ exp(-2 (k/peak_wavenumber)²), drawn from the seed."""
+
+    kind: Literal["decaying_turbulence"]
+    energy: PositiveFloat = 0.5
+    peak_wavenumber: PositiveFloat = 3.0
+
+
+class NavierStokes(Frozen):
+    """Incompressible flow in the periodic cube of side 2π from `initial` to `final_time`."""
+
+    kind: Literal["navier_stokes"]
+    viscosity: PositiveFloat
+    initial: Annotated[TaylorGreen | DecayingTurbulence, Field(discriminator="kind")]
+    final_time: PositiveFloat
+    time_step: PositiveFloat = 0.02
+
+
 DataProblem = Annotated[Burgers | Darcy, Field(discriminator="kind")]
 _GRID_AXES = {"burgers": 1, "darcy": 2}
 
@@ -90,6 +114,43 @@ class Dataset(Frozen):
                 f"num_test: expected less than num_samples={self.num_samples}, got {self.num_test}"
             )
         return self
+
+
+class Trajectory(Frozen):
+    """A store of one flow: `num_snapshots` velocity fields after the initial one, by MPI ranks.
+
+    Each of the `ranks` owns a slab of grid / ranks planes (SLURM takes MPI jobs of 2 or more).
+    """
+
+    problem: NavierStokes
+    grid: tuple[Annotated[int, Field(ge=8)], ...]
+    num_snapshots: PositiveInt
+    ranks: PositiveInt = 2
+    dtype: Literal["float32", "float64"] = "float32"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Trajectory":
+        points = self.grid[0] if self.grid else 0
+        if self.grid != (points,) * 3 or points % 2:
+            raise ValueError(f"grid: expected three equal even numbers, got {list(self.grid)}")
+        if points % self.ranks:
+            raise ValueError(
+                f"ranks: expected a divisor of the {points} points of an axis (each rank owns"
+                f" a slab), got {self.ranks}"
+            )
+        return self
+
+
+def _dataset_tag(value: Any) -> str:
+    problem = value.get("problem") if isinstance(value, Mapping) else getattr(value, "problem", {})
+    kind = problem.get("kind") if isinstance(problem, Mapping) else getattr(problem, "kind", "")
+    return "trajectory" if kind == "navier_stokes" else "samples"
+
+
+AnyDataset = Annotated[
+    Annotated[Dataset, Tag("samples")] | Annotated[Trajectory, Tag("trajectory")],
+    Discriminator(_dataset_tag),
+]
 
 
 # --- runs ---------------------------------------------------------------------------------------
@@ -259,7 +320,7 @@ class Experiment(Frozen):
 
     schema_version: Literal[1]
     seed: NonNegativeInt
-    datasets: dict[Name, Dataset] = {}
+    datasets: dict[Name, AnyDataset] = {}
     runs: dict[Name, Run] = {}
     bounds: dict[Name, Bound] = {}
 
@@ -274,7 +335,13 @@ class Experiment(Frozen):
                     f"runs.{name}.dataset: expected one of the datasets ({known}),"
                     f" got {run.dataset!r}"
                 )
-            _check_operator(name, run, self.datasets[run.dataset])
+            dataset = self.datasets[run.dataset]
+            if not isinstance(dataset, Dataset):
+                raise ValueError(
+                    f"runs.{name}.dataset: expected a dataset of inputs and targets,"
+                    f" got the trajectory {run.dataset!r}"
+                )
+            _check_operator(name, run, dataset)
         return self
 
 
@@ -400,7 +467,7 @@ def _child(node: Any, part: int | str) -> Any:
 def _is_tag(part: int | str, nodes: list[Any]) -> bool:
     """Whether `part` names the chosen member of a union rather than a key of the file."""
     kinds = {node["kind"] for node in nodes if isinstance(node, Mapping) and "kind" in node}
-    return part in kinds or part in ("pinn", "operator")
+    return part in kinds or part in ("pinn", "operator", "samples", "trajectory")
 
 
 def schema_text() -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.config import Experiment
 from pipeline.errors import CheckpointError
-from pipeline.store.layout import check_store
+from pipeline.store.check import check_any_store
 from pipeline.training.checkpoint import check_checkpoint
 
 
@@ -21,7 +21,7 @@ def check_inputs(experiment: Experiment, data: Path) -> None:
         store = data / f"{name}.zarr"
         # Without zarr.json there is no store: Snakemake removes that file before it remakes one.
         if (store / "zarr.json").exists():
-            check_store(store)
+            check_any_store(store)
     for name, run in experiment.runs.items():
         if run.initial_checkpoint is None:
             continue

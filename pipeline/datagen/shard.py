@@ -5,7 +5,6 @@
 <store>.partial/shards/<i>.json    one finished shard: what `write_shard` returned, timing
 """
 
-import json
 import os
 import shutil
 import time
@@ -16,6 +15,7 @@ from typing import Any
 import zarr
 
 from pipeline.config import Dataset
+from pipeline.datagen import folder
 from pipeline.datagen.sample import build_problem, estimate_error, generate_block
 from pipeline.errors import StoreError
 from pipeline.provenance import config_digest, write_json
@@ -37,7 +37,7 @@ class Plan:
     @property
     def partial(self) -> Path:
         """Return the folder of the unfinished run."""
-        return self.store.with_name(self.store.name + ".partial")
+        return folder.unfinished(self.store)
 
     @property
     def num_shards(self) -> int:
@@ -77,9 +77,9 @@ def resume(plan: Plan) -> dict[int, dict[str, Any]]:
     A folder of the same digest is kept; every recorded shard in it is read and compared with its
     record, and forgotten if it differs. A folder of any other run is discarded.
     """
-    shutil.rmtree(_retired(plan), ignore_errors=True)
+    shutil.rmtree(folder.retired(plan.store), ignore_errors=True)
     partial = plan.partial
-    if _read(partial / "key.json") != {"digest": plan.digest}:
+    if folder.read_json(partial / "key.json") != {"digest": plan.digest}:
         shutil.rmtree(partial, ignore_errors=True)
         problem = build_problem(plan.dataset)
         shards.create(partial / "store", plan.dataset, problem.num_inputs, problem.num_targets)
@@ -111,37 +111,20 @@ def publish(plan: Plan, records: dict[int, dict[str, Any]]) -> None:
             for name in layout.ARRAYS
         },
     )
-    if plan.store.exists():
-        os.replace(plan.store, _retired(plan))
-    os.replace(unfinished, plan.store)
-    shutil.rmtree(_retired(plan), ignore_errors=True)
-
-
-def _retired(plan: Plan) -> Path:
-    return plan.store.with_name(plan.store.name + ".old")
+    folder.put_in_place(unfinished, plan.store)
 
 
 def _verified(plan: Plan, index: int) -> dict[str, Any] | None:
     """Return the record of a shard whose files match it, else None."""
-    record = _read(plan.partial / "shards" / f"{index}.json")
+    record = folder.read_json(plan.partial / "shards" / f"{index}.json")
     if record is None:
         return None
     try:
         for name in layout.ARRAYS:
-            size = plan.dataset.samples_per_shard
-            shards.verify_shard(plan.partial / "store", name, index, record[name], size)
+            shards.verify_shard(plan.partial / "store", name, index, record[name])
     except (StoreError, KeyError, TypeError):
         return None
     return record
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """Return a small JSON record, or None if there is none that can be read."""
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
 
 
 def _sweep(plan: Plan, unfinished: Path) -> None:

@@ -12,14 +12,14 @@ The Snakefile imports this module at every parse, hence neither numpy nor zarr h
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import StoreError
 
 if TYPE_CHECKING:
-    from pipeline.config import Dataset
+    from pipeline.config import Dataset, Trajectory
 
 SCHEMA_VERSION = 1
 ARRAYS = ("inputs", "targets")
@@ -29,7 +29,12 @@ _REMEDY = "delete the folder and rerun generate"
 
 def shard_file(path: Path, array: str, index: int, ndim: int) -> Path:
     """Return the file of shard `index` (along axis 0) of an array with `ndim` axes."""
-    return path.joinpath(array, "c", str(index), *["0"] * (ndim - 1))
+    return block_file(path, array, (index, *[0] * (ndim - 1)))
+
+
+def block_file(path: Path, array: str, at: Sequence[int]) -> Path:
+    """Return the file of the shard at position `at` of an array's grid of shards."""
+    return path.joinpath(array, "c", *map(str, at))
 
 
 def checksum(data: bytes | memoryview, start: int = 0) -> int:
@@ -95,8 +100,13 @@ def check_store(
         StoreError: one line naming store, shard, expected, got, remedy.
     """
     attributes = read_attributes(path)
+    if attributes.get("layout", "samples") != "samples":
+        raise StoreError(
+            f"{path}: expected a store of samples, got layout {attributes['layout']!r};"
+            " see store/trajectory.py"
+        )
     if dataset is not None:
-        _check_origin(path, attributes, dataset, seed)
+        check_origin(path, attributes, dataset, seed)
     try:
         records = {name: list(attributes["shards"][name]) for name in ARRAYS}
         total = sum(record["size"] for name in ARRAYS for record in records[name])
@@ -116,12 +126,13 @@ def check_store(
             )
         for index, record in enumerate(records[name]):
             file = shard_file(path, name, index, ndim)
-            _check_file(path / name, index, file, record, full=total <= full_check_bytes)
+            check_file(path / name, index, file, record, full=total <= full_check_bytes)
 
 
-def _check_origin(
-    path: Path, attributes: Mapping[str, Any], dataset: "Dataset", seed: int | None
+def check_origin(
+    path: Path, attributes: Mapping[str, Any], dataset: "Dataset | Trajectory", seed: int | None
 ) -> None:
+    """Raise `StoreError` unless the store was made from this configuration and seed."""
     expected = dataset.model_dump(mode="json")
     found = attributes.get("dataset")
     if found != expected:
@@ -153,9 +164,10 @@ def _check_array(path: Path, name: str, dataset: Mapping[str, Any]) -> int:
     return len(shape)
 
 
-def _check_file(
-    where: Path, index: int, file: Path, record: Mapping[str, Any], *, full: bool
+def check_file(
+    where: Path, index: object, file: Path, record: Mapping[str, Any], *, full: bool
 ) -> None:
+    """Raise `StoreError` unless a shard's file has its recorded size and, if `full`, CRC-32."""
     try:
         size = file.stat().st_size
     except FileNotFoundError:

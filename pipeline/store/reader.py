@@ -60,7 +60,7 @@ class Store:
         return {name: self._read(name, offset + index) for name in layout.ARRAYS}
 
     def _read(self, name: str, index: int) -> np.ndarray:
-        block = read_block(self.path, name, index, self.samples_per_shard)
+        block = read_block(self.path, name, index)
         expected, found = self._checksums[name][index], block_checksum(block)
         if found != expected:
             raise StoreError(
@@ -95,24 +95,37 @@ def open_store(path: Path) -> Store:
     )
 
 
-def read_block(path: Path, name: str, index: int, samples_per_shard: int) -> np.ndarray:
+def read_block(path: Path, name: str, index: int | tuple[int, ...]) -> np.ndarray:
     """Return the decoded block of shard `index` of array `name`, unverified.
+
+    `index` counts shards along axis 0, or is a position in the array's grid of shards.
 
     Raises:
         StoreError: the file is missing or does not decode.
     """
     try:
         array = zarr.open_array(path / name, mode="r")
+        at = position(index, array.ndim)
         # A missing file would otherwise decode silently as the fill value.
-        if not layout.shard_file(path, name, index, array.ndim).exists():
+        if not layout.block_file(path, name, at).exists():
             raise FileNotFoundError("no such file")
-        block = array[index * samples_per_shard : (index + 1) * samples_per_shard]
+        block = array[region(at, array.shards or array.chunks)]
     except Exception as error:  # codecs raise whatever their library raises
         raise StoreError(
             f"{path}/{name}: shard {index}: expected a readable block, got {error};"
             " delete the folder and rerun generate"
         ) from error
     return np.ascontiguousarray(block)
+
+
+def position(index: int | tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    """Return the position in the grid of shards that `index` names."""
+    return index if isinstance(index, tuple) else (index, *[0] * (ndim - 1))
+
+
+def region(at: tuple[int, ...], shard: tuple[int, ...]) -> tuple[slice, ...]:
+    """Return the part of an array that the shard at position `at` holds."""
+    return tuple(slice(i * n, (i + 1) * n) for i, n in zip(at, shard, strict=True))
 
 
 def block_checksum(block: np.ndarray) -> str:

@@ -11,7 +11,7 @@ from zarr.codecs import ZstdCodec
 from pipeline.config import Dataset
 from pipeline.errors import StoreError
 from pipeline.store import layout
-from pipeline.store.reader import block_checksum, read_block
+from pipeline.store.reader import block_checksum, position, read_block, region
 
 _CHUNK_BYTES = 2**20
 
@@ -68,10 +68,38 @@ def write_shard(array: zarr.Array[Any], index: int, block: np.ndarray) -> dict[s
             f"{where}: shard {index} needs {shard} {array.dtype},"
             f" got {block.shape} {block.dtype}; pass one whole shard"
         )
+    return write_block(array, (index, *[0] * (array.ndim - 1)), block)
+
+
+def write_block(array: zarr.Array[Any], at: tuple[int, ...], block: np.ndarray) -> dict[str, Any]:
+    """Write `block`, all of the shard at position `at` of the grid of shards; return its record.
+
+    As `write_shard`, for arrays that are cut along several axes: the caller with position `at`
+    is the only one that ever touches that file.
+
+    Raises:
+        StoreError: shards do not tile `array`, there is none at `at`, or `block` is not exactly
+            one shard of the array's dtype.
+    """
+    where = f"{array.store_path}".removeprefix("file://")
+    shard = tuple(array.shards or array.chunks)
+    counts = tuple(-(-n // size) for n, size in zip(array.shape, shard, strict=True))
+    if any(n % size for n, size in zip(array.shape, shard, strict=True)):
+        raise StoreError(
+            f"{where}: expected shards that divide {array.shape}, got {shard};"
+            " recreate the array with whole shards"
+        )
+    if len(at) != len(counts) or not all(0 <= i < n for i, n in zip(at, counts, strict=True)):
+        raise StoreError(f"{where}: expected a shard within {counts}, got {at}")
+    if block.shape != shard or block.dtype != array.dtype:
+        raise StoreError(
+            f"{where}: shard {at} needs {shard} {array.dtype},"
+            f" got {block.shape} {block.dtype}; pass one whole shard"
+        )
     before = block_checksum(block)
-    array[index * shard[0] : (index + 1) * shard[0]] = block
+    array[region(at, shard)] = block
     path = Path(where)
-    file = layout.shard_file(path.parent, path.name, index, array.ndim)
+    file = layout.block_file(path.parent, path.name, at)
     return {
         "size": file.stat().st_size,
         "file_crc32": layout.file_checksum(file),
@@ -90,19 +118,21 @@ def _aligned_shard(array: zarr.Array[Any], where: str) -> tuple[int, ...]:
     return tuple(shard)
 
 
-def verify_shard(path: Path, name: str, index: int, record: Mapping[str, Any], size: int) -> None:
+def verify_shard(
+    path: Path, name: str, index: int | tuple[int, ...], record: Mapping[str, Any]
+) -> None:
     """Return if shard `index` of array `name` still decodes to the block that was recorded.
 
     Raises:
-        StoreError: the file or its decoded block (`size` samples) differs from `record`.
+        StoreError: the file or its decoded block differs from `record`.
     """
-    block = read_block(path, name, index, size)
+    block = read_block(path, name, index)
     if (found := block_checksum(block)) != record["block_crc32"]:
         raise StoreError(
             f"{path}/{name}: shard {index}: expected block CRC-32 {record['block_crc32']},"
             f" got {found}; did two tasks write it? One task must own a whole shard"
         )
-    file = layout.shard_file(path, name, index, block.ndim)
+    file = layout.block_file(path, name, position(index, block.ndim))
     if (found := layout.file_checksum(file)) != record["file_crc32"]:
         raise StoreError(
             f"{path}/{name}: shard {index}: expected CRC-32 {record['file_crc32']}, got {found};"
@@ -135,7 +165,7 @@ def finalise(
                 f" got {len(records[name])}; rerun generate"
             )
         for index, record in enumerate(records[name]):
-            verify_shard(path, name, index, record, dataset.samples_per_shard)
+            verify_shard(path, name, index, record)
     attributes: dict[str, Any] = {
         "schema_version": layout.SCHEMA_VERSION,
         "dataset": dataset.model_dump(mode="json"),

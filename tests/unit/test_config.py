@@ -17,7 +17,18 @@ GOOD = {
             "num_samples": 40,
             "num_test": 20,
             "samples_per_shard": 20,
-        }
+        },
+        "flow": {
+            "problem": {
+                "kind": "navier_stokes",
+                "viscosity": 0.01,
+                "initial": {"kind": "taylor_green"},
+                "final_time": 1.0,
+            },
+            "grid": [32, 32, 32],
+            "num_snapshots": 4,
+            "ranks": 2,
+        },
     },
     "runs": {
         "op": {
@@ -71,7 +82,22 @@ def test_a_good_file_round_trips(tmp_path):
         ),
         ("runs.pinn.problem.dim", 0, "runs.pinn.problem.dim: Input should be greater than or"),
         ("bounds.e8.formulation.dim", 0, "bounds.e8.formulation.dim: Input should be greater than"),
-        ("runs.op.dataset", "c", "runs.op.dataset: expected one of the datasets (b), got 'c'"),
+        (
+            "runs.op.dataset",
+            "c",
+            "runs.op.dataset: expected one of the datasets (b, flow), got 'c'",
+        ),
+        ("runs.op.dataset", "flow", "runs.op.dataset: expected a dataset of inputs and targets"),
+        ("datasets.flow.ranks", 3, "datasets.flow.ranks: expected a divisor of the 32 points"),
+        ("datasets.flow.grid", [32, 32], "datasets.flow.grid: expected three equal even numbers"),
+        ("datasets.flow.grid", [32, 16, 32], "datasets.flow.grid: expected three equal even"),
+        ("datasets.flow.num_samples", 3, "datasets.flow.num_samples: Extra inputs are not"),
+        ("datasets.flow.problem.viscosity", 0, "datasets.flow.problem.viscosity: Input should be"),
+        (
+            "datasets.flow.problem.initial.peak",
+            3,
+            "datasets.flow.problem.initial.peak: Extra inputs are not permitted, got 3",
+        ),
         ("datasets.b.num_samples", 41, "datasets.b.num_samples: expected a multiple of"),
         ("datasets.b.num_test", 40, "datasets.b.num_test: expected less than num_samples=40"),
         ("datasets.b.grid", [64, 64], "datasets.b.grid: burgers needs 1 axes, got 2"),

@@ -31,9 +31,9 @@ DRIVER = """
 import os, shutil, signal, sys
 from pathlib import Path
 from pipeline.config import Dataset
-from pipeline.datagen import shard, stage
+from pipeline.datagen import folder, shard, stage
 
-folder, seed, die = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+root, seed, die = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 
 def kill(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -56,14 +56,14 @@ elif die == "between the renames":
     shard.shards.finalise = after(shard.shards.finalise, 1)
     class Renames:
         replace = staticmethod(after(os.replace, 1))
-    shard.os = Renames
+    folder.os = Renames
 elif die == "after publish":
     stage.publish = after(stage.publish, 1)
 elif die == "before cleaning up":
     stage.shutil = type("Shutil", (), {"rmtree": kill})
 stage.run(
     Dataset.model_validate_json(sys.argv[4]), name="burgers", seed=seed, num_workers=2,
-    store=folder / "b.zarr", record=folder / "run.json", source="source",
+    store=root / "b.zarr", record=root / "run.json", source="source",
 )
 print("returned")
 """
