@@ -2,19 +2,19 @@
 
 from difflib import get_close_matches
 
-from pipeline.config import Bound, Dataset, Experiment, OperatorRun, PinnRun
+from pipeline.config import Bound, Dataset, Experiment, OperatorRun, PinnRun, Trajectory
 from pipeline.errors import ConfigError
 
+Part = Dataset | Trajectory | PinnRun | OperatorRun | Bound
 
-def find_part(
-    experiment: Experiment, section: str, name: str
-) -> Dataset | PinnRun | OperatorRun | Bound:
+
+def find_part(experiment: Experiment, section: str, name: str) -> Part:
     """Return the part called `name` of "datasets", "runs" or "bounds".
 
     Raises:
         ConfigError: there is none; the closest names are listed, not all of thousands.
     """
-    parts: dict[str, Dataset | PinnRun | OperatorRun | Bound] = getattr(experiment, section)
+    parts: dict[str, Part] = getattr(experiment, section)
     if name not in parts:
         near = get_close_matches(name, parts) or sorted(parts)[:3]
         hint = f"did you mean {' or '.join(near)}?" if near else "there are none"
@@ -25,7 +25,7 @@ def find_part(
     return parts[name]
 
 
-def entry_modules(part: Dataset | PinnRun | OperatorRun | Bound) -> tuple[str, ...]:
+def entry_modules(part: Part) -> tuple[str, ...]:
     """Return the modules whose imports together are the source of `part`.
 
     Problems, models, estimators and formulations live in modules named after their `kind` and are
@@ -34,6 +34,8 @@ def entry_modules(part: Dataset | PinnRun | OperatorRun | Bound) -> tuple[str, .
     match part:
         case Dataset():
             return ("pipeline.datagen.stage", f"pipeline.problems.{part.problem.kind}")
+        case Trajectory():
+            return ("pipeline.datagen.mpi_stage",)
         case PinnRun():
             return (
                 "pipeline.training.stage",

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from pipeline.aggregate import files
 from pipeline.aggregate.quantities import exact_decimal, last_place, same_digits
-from pipeline.config import Bound, Dataset, Experiment, OperatorRun, PinnRun
+from pipeline.config import Bound, Dataset, Experiment, OperatorRun, PinnRun, Trajectory
 from pipeline.errors import ResultError
 from pipeline.packing import known
 from pipeline.provenance import config_digest
@@ -28,6 +28,7 @@ _VERDICT = {
     "certificate_sha256": str,
     "seconds": (int, float),
 }
+_FLOW = ("peak_dissipation", "peak_dissipation_time", "max_error", "resolution")
 _PINN_ARRAYS = ("exact", "prediction", "ray_radius", "ray_exact", "ray_prediction")
 _OPERATOR_ARRAYS = ("input", "truth", "prediction", "coordinates", "relative_l2")
 
@@ -37,7 +38,7 @@ class DatasetResult:
     """A dataset and the record of its generation."""
 
     name: str
-    config: Dataset
+    config: Dataset | Trajectory
     record: dict[str, Any]
 
 
@@ -136,9 +137,14 @@ def collect(experiment: Experiment, *, data: Path, results: Path) -> Results:
     )
 
 
-def _dataset(name: str, part: Dataset, experiment: Experiment, data: Path) -> DatasetResult:
+def _dataset(
+    name: str, part: Dataset | Trajectory, experiment: Experiment, data: Path
+) -> DatasetResult:
     path = data / f"{name}.run.json"
-    return DatasetResult(name, part, _record(path, "generate", name, part, experiment.seed))
+    record = _record(path, "generate", name, part, experiment.seed)
+    if isinstance(part, Trajectory):
+        files.require(path, record["summary"], dict.fromkeys(_FLOW, (int, float)), "generate")
+    return DatasetResult(name, part, record)
 
 
 def _run(

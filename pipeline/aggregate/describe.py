@@ -2,7 +2,18 @@
 
 from typing import Any
 
-from pipeline.config import FNO, MLP, SDGD, Bound, Dataset, Experiment, OperatorRun, PinnRun
+from pipeline.config import (
+    FNO,
+    MLP,
+    SDGD,
+    Bound,
+    Dataset,
+    Experiment,
+    OperatorRun,
+    PinnRun,
+    TaylorGreen,
+    Trajectory,
+)
 
 _EQUATIONS = {
     "poisson": "Poisson",
@@ -11,17 +22,32 @@ _EQUATIONS = {
 }
 
 
-def dataset_title(part: Dataset) -> str:
+def dataset_title(part: Dataset | Trajectory) -> str:
     """Return the equation and grid of a dataset."""
     grid = " × ".join(f"{points:,}" for points in part.grid)
+    if isinstance(part, Trajectory):
+        green = isinstance(part.problem.initial, TaylorGreen)
+        flow = "Taylor–Green vortex" if green else "decaying turbulence"
+        return f"Navier–Stokes, {flow}, viscosity {part.problem.viscosity:g}, {grid} points"
     if part.problem.kind == "burgers":
         return f"Burgers, viscosity {part.problem.viscosity:g}, {grid} points"
     return f"Darcy, a ∈ {{{part.problem.low:g}, {part.problem.high:g}}}, {grid} points"
 
 
-def solver_check(part: Dataset) -> str:
+def dataset_count(part: Dataset | Trajectory) -> str:
+    """Return how many fields a dataset holds."""
+    if isinstance(part, Trajectory):
+        return f"{part.num_snapshots + 1:,} snapshots"
+    return f"{part.num_samples - part.num_test:,} + {part.num_test:,}"
+
+
+def solver_check(part: Dataset | Trajectory) -> str:
     """Return what the recorded error estimate of a dataset's solver measures."""
-    return {"burgers": "time step halved", "darcy": "residual"}[part.problem.kind]
+    return {
+        "burgers": "time step halved",
+        "darcy": "residual",
+        "navier_stokes": "energy budget, not L²",
+    }[part.problem.kind]
 
 
 def problem_title(part: PinnRun | OperatorRun, experiment: Experiment) -> str:
@@ -54,7 +80,7 @@ def formulation_title(part: Bound, degree: int) -> str:
 def dimension(part: Any) -> int | None:
     """Return the space dimension of a configured dataset, PINN run or bound."""
     match part:
-        case Dataset():
+        case Dataset() | Trajectory():
             return len(part.grid)
         case PinnRun():
             return part.problem.dim

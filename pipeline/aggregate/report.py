@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from pipeline.aggregate import curves, predictions
 from pipeline.aggregate.collect import BoundResult, DatasetResult, Results, RunResult
 from pipeline.aggregate.describe import (
+    dataset_count,
     dataset_title,
     formulation_title,
     method_title,
@@ -29,7 +30,7 @@ from pipeline.aggregate.quantities import (
     shorten_above,
     size,
 )
-from pipeline.config import OperatorRun
+from pipeline.config import OperatorRun, Trajectory
 
 Row = dict[str, Any]
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -50,6 +51,7 @@ def render(results: Results) -> str:
         counts=_counts(results),
         headlines=[*_bound_headlines(results), *_run_headlines(results)],
         datasets=[_dataset_row(result) for result in results.datasets],
+        flows=[_flow_row(r) for r in results.datasets if isinstance(r.config, Trajectory)],
         groups=_run_groups(results),
         bounds=[_bound_row(result) for result in results.bounds],
         figures=_figures(results),
@@ -148,13 +150,25 @@ def _dataset_row(result: DatasetResult) -> Row:
     return {
         "name": result.name,
         "title": dataset_title(part),
-        "samples": f"{part.num_samples - part.num_test:,} + {part.num_test:,}",
+        "samples": dataset_count(part),
         "dtype": part.dtype,
         "size": size(summary.get("bytes")),
         "wall_time": duration(result.record["wall_time_s"]),
         "error": short(summary.get("max_error"), 2),
         "check": solver_check(part),
         "per_sample": duration(summary.get("seconds_per_sample")),
+    }
+
+
+def _flow_row(result: DatasetResult) -> Row:
+    summary = result.record["summary"]
+    return {
+        "name": result.name,
+        "title": dataset_title(result.config),
+        "dissipation": short(summary["peak_dissipation"], 4),
+        "time": short(summary["peak_dissipation_time"]),
+        "resolution": short(summary["resolution"], 2),
+        "imbalance": short(summary["max_error"], 2),
     }
 
 

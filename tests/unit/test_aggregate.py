@@ -373,6 +373,26 @@ def test_any_part_may_be_absent(tmp_path, kept):
     assert (results / "summary.txt").read_text().endswith(f"report: {results}/report.html\n")
 
 
+def test_a_flow_is_shown_with_its_dissipation(tmp_path):
+    parts = finished.experiment(runs={}, bounds={})
+    data, results = finished.write_all(tmp_path, parts)
+    table, html = aggregate(parts, data, results)
+    text = Page(html).text
+    assert "Navier–Stokes, Taylor–Green vortex, viscosity 0.0025, 96 × 96 × 96 points" in text
+    assert "21 snapshots" in text and "0.01096" in text and "6.64" in text
+    rows = table[(table["name"] == "vortex") & (table["quantity"] == "peak_dissipation")]
+    assert list(rows["value"]) == [0.010957] and list(rows["dim"]) == [3]
+    assert list(rows["label"]) == ["empirical"]
+
+
+def test_a_flow_without_its_dissipation_is_refused(tmp_path):
+    parts = finished.experiment(runs={}, bounds={})
+    data, results = finished.write_all(tmp_path, parts)
+    finished.edit_json(data / "vortex.run.json", summary={"bytes": 1})
+    with pytest.raises(ResultError, match=r"vortex.run.json: .*peak_dissipation"):
+        aggregate(parts, data, results)
+
+
 def test_texts_and_paths_beyond_ascii_survive(tmp_path, packing):
     parts, data, results = packing
     finished.write_verdict(

@@ -9,9 +9,10 @@ from pipeline.stages import entry_modules
 
 ROOT = Path(provenance.__file__).parent.parent
 EXPERIMENT = config.load(ROOT / "workflow/config/default.yaml")
+FLOWS = config.load(ROOT / "workflow/config/experiments/taylor_green.yaml")
 PARTS = {
     name: part
-    for section in (EXPERIMENT.datasets, EXPERIMENT.runs, EXPERIMENT.bounds)
+    for section in (EXPERIMENT.datasets, FLOWS.datasets, EXPERIMENT.runs, EXPERIMENT.bounds)
     for name, part in section.items()
 }
 ENTRIES = {name: entry_modules(part) for name, part in PARTS.items()} | {

@@ -9,7 +9,8 @@ import yaml
 pytestmark = pytest.mark.slow
 
 TRAIN = {"train:waves_fno", "train:ball_sdgd"}
-EVERYTHING = TRAIN | {"generate:waves", "search:packing_d8", "certify:packing_d8", "aggregate"}
+GENERATE = {"generate:waves", "simulate:vortex"}
+EVERYTHING = TRAIN | GENERATE | {"search:packing_d8", "certify:packing_d8", "aggregate"}
 
 
 @contextmanager
@@ -46,12 +47,15 @@ def test_a_second_run_does_nothing(finished):
         ("pipeline/estimators/full.py", set()),
         ("pipeline/models/fno.py", {"train:waves_fno", "aggregate"}),
         ("pipeline/training/loop.py", TRAIN | {"aggregate"}),
-        ("pipeline/solvers/etdrk.py", {"generate:waves", "train:waves_fno", "aggregate"}),
+        ("pipeline/solvers/etdrk.py", GENERATE | {"train:waves_fno", "aggregate"}),
+        ("pipeline/solvers/mpi_fft.py", {"simulate:vortex", "aggregate"}),
+        ("pipeline/datagen/sample.py", {"generate:waves", "train:waves_fno", "aggregate"}),
         ("pipeline/solvers/darcy.py", set()),
         ("pipeline/packing/solver.py", {"search:packing_d8", "certify:packing_d8", "aggregate"}),
         ("pipeline/certify/verify.py", {"certify:packing_d8", "aggregate"}),
         ("pipeline/aggregate/report.py", {"aggregate"}),
         ("cluster/ray_cluster.py", set()),
+        ("cluster/mpi.py", set()),
         ("pipeline/provenance.py", set()),
     ],
 )
@@ -73,6 +77,7 @@ def test_forcing_a_rule_reruns_it_and_what_depends_on_it(finished):
             {"datasets": {"waves": {"problem": {"viscosity": 0.2}}}},
             {"generate:waves", "train:waves_fno", "aggregate"},
         ),
+        ({"datasets": {"vortex": {"num_snapshots": 2}}}, {"simulate:vortex", "aggregate"}),
         (
             {"bounds": {"line": {"formulation": {"kind": "two_point", "dim": 1, "degree": 11}}}},
             {"search:line", "certify:line", "aggregate"},

@@ -63,6 +63,12 @@ def stage_source(section, wildcard):
     )
 
 
+def datasets_of(kind):
+    """Return a regular expression of the names of one kind of dataset, to constrain a wildcard."""
+    entries = experiment.datasets.items()
+    return "|".join(name for name, part in entries if isinstance(part, kind)) or "(?!)"
+
+
 def store_of(wildcards):
     """Return the store a run trains on; none for a PINN."""
     dataset = getattr(named_part("runs", wildcards.run), "dataset", None)
@@ -72,6 +78,11 @@ def store_of(wildcards):
 def num_workers(wildcards):
     """Return the number of workers of a run, each one thread."""
     return named_part("runs", wildcards.run).train.num_workers
+
+
+def num_ranks(wildcards):
+    """Return the number of MPI ranks of a flow."""
+    return named_part("datasets", wildcards.dataset).ranks
 
 
 def closing_table():

@@ -1,4 +1,4 @@
-# datasets.<name> -> data/<name>.zarr: Dask tasks, each writing whole shards.
+# datasets.<name> -> data/<name>.zarr: Dask tasks or MPI ranks, each writing whole shards.
 
 
 rule generate:
@@ -10,6 +10,8 @@ rule generate:
         "logs/generate/{dataset}.log",
     benchmark:
         "logs/benchmark/generate/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=datasets_of(experiment_models.Dataset),
     threads: 2
     resources:
         mem_mb=3000,
@@ -20,3 +22,31 @@ rule generate:
         seed=experiment.seed,
     script:
         "../scripts/generate.py"
+
+
+# A flow: MPI ranks, each writing its own slab of every snapshot.
+rule simulate:
+    output:
+        store="data/{dataset}.zarr/zarr.json",
+        record="data/{dataset}.run.json",
+    log:
+        "logs/generate/{dataset}.log",
+    benchmark:
+        "logs/benchmark/generate/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=datasets_of(experiment_models.Trajectory),
+    # A local run counts threads; on SLURM the ranks are tasks of one core each.
+    threads: num_ranks
+    resources:
+        # The slurm profile sets "srun --mpi=pmix".
+        mpi="mpirun",
+        tasks=num_ranks,
+        cpus_per_task=1,
+        mem_mb=3000,
+        runtime=60,
+    params:
+        config=stage_config("datasets", "dataset"),
+        source=stage_source("datasets", "dataset"),
+        seed=experiment.seed,
+    script:
+        "../scripts/simulate.py"

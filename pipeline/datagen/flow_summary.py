@@ -1,0 +1,61 @@
+"""The final numbers of a flow, from the records of its snapshots."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.integrate import cumulative_simpson
+
+from pipeline.config import Trajectory
+from pipeline.solvers.etdrk import kept_modes
+
+
+def series(records: Sequence[dict[str, Any]]) -> np.ndarray:
+    """Return the diagnostics of every step, (num_steps + 1, 5): `trajectory.DIAGNOSTICS`."""
+    return np.array([row for record in records for row in record["series"]])
+
+
+def peak(time: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+    """Return place and height of the largest value, by the parabola through its neighbours."""
+    top = int(values.argmax())
+    if top in (0, len(values) - 1):
+        return float(time[top]), float(values[top])
+    here = slice(top - 1, top + 2)
+    # Centred, so that the fit does not cancel.
+    a, b, c = np.polyfit(time[here] - time[top], values[here], 2)
+    return float(time[top] - b / (2 * a)), float(c - b**2 / (4 * a))
+
+
+def imbalance(table: np.ndarray) -> float:
+    """Return the largest |E(0) - E(t) - ∫ε| / E(0): 0 for an exact solution.
+
+    Simpson's rule for the integral, so O(h⁴) like the solver; heuristic.
+    """
+    time, energy, dissipation = table[:, 0], table[:, 1], table[:, 3]
+    lost = np.asarray(cumulative_simpson(dissipation, x=time, initial=0))
+    return float(abs(energy[0] - energy - lost).max() / energy[0])
+
+
+def summarise(dataset: Trajectory, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the summary of a run record; `max_error` is the energy budget's `imbalance`.
+
+    `resolution` is k_max η at the peak of dissipation, η = (ν³/ε)^¼ Kolmogorov's length: about 1
+    or more means that the flow is resolved.
+    """
+    table = series(records)
+    num_steps = len(table) - 1
+    peak_time, peak_dissipation = peak(table[:, 0], table[:, 3])
+    length = (dataset.problem.viscosity**3 / peak_dissipation) ** 0.25
+    return {
+        "num_snapshots": dataset.num_snapshots + 1,
+        "num_steps": num_steps,
+        "seconds_per_step": sum(record["seconds"] for record in records) / num_steps,
+        "bytes": sum(slab["size"] for record in records for slab in record["slabs"]),
+        "max_error": imbalance(table),
+        "max_divergence": float(table[:, 4].max()),
+        "initial_energy": float(table[0, 1]),
+        "final_energy": float(table[-1, 1]),
+        "peak_dissipation": peak_dissipation,
+        "peak_dissipation_time": peak_time,
+        "resolution": (kept_modes(dataset.grid[0]) - 1) * length,
+    }

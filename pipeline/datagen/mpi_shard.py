@@ -1,0 +1,134 @@
+"""One snapshot as one step of a run that can be interrupted, and the records that let it go on.
+
+<store>.partial/key.json             digest of configuration, seed and source; written last
+<store>.partial/lock                 held while ranks write
+<store>.partial/store/               the store being written
+<store>.partial/state/<i>.<r>.npy    û of rank r at snapshot i: a restart repeats the numbers
+<store>.partial/snapshots/<i>.json   one finished snapshot: slabs, checksums of û, diagnostics
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.config import Trajectory
+from pipeline.datagen import folder
+from pipeline.errors import StoreError
+from pipeline.provenance import config_digest, write_json
+from pipeline.store import slabs
+from pipeline.store.reader import block_checksum
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to generate and where."""
+
+    dataset: Trajectory
+    seed: int
+    source: str
+    store: Path
+
+    @property
+    def partial(self) -> Path:
+        """Return the folder of the unfinished run."""
+        return folder.unfinished(self.store)
+
+    @property
+    def digest(self) -> str:
+        """Return the digest that a resumed run must share with the interrupted one."""
+        return config_digest(self.dataset, self.seed, self.source)
+
+    def state(self, snapshot: int, rank: int) -> Path:
+        """Return the file that holds û of one rank at one snapshot."""
+        return self.partial / "state" / f"{snapshot}.{rank}.npy"
+
+    def record(self, snapshot: int) -> Path:
+        """Return the file whose existence says that a snapshot is finished."""
+        return self.partial / "snapshots" / f"{snapshot}.json"
+
+
+@contextmanager
+def locked(plan: Plan) -> Iterator[None]:
+    """Hold the folder of `plan` alone (on one rank, for all of them).
+
+    Raises:
+        StoreError: another run holds it, such as ranks that outlived their launcher.
+    """
+    plan.partial.mkdir(parents=True, exist_ok=True)
+    with (plan.partial / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(
+                f"{plan.partial}: expected to be the only writer, got another run in progress;"
+                " wait for it or end it"
+            ) from None
+        yield
+
+
+def prepare(plan: Plan) -> list[dict[str, Any]]:
+    """Make the folder ready (one rank) and return the records of its snapshots, in order."""
+    shutil.rmtree(folder.retired(plan.store), ignore_errors=True)
+    if folder.read_json(plan.partial / "key.json") != {"digest": plan.digest}:
+        clear(plan)
+        return []
+    if not (plan.partial / "store").exists():
+        # Interrupted after `put_in_place`: the store is ours; take it back.
+        os.replace(plan.store, plan.partial / "store")
+    records: list[dict[str, Any]] = []
+    while (record := folder.read_json(plan.record(len(records)))) is not None:
+        records.append(record)
+    return records
+
+
+def clear(plan: Plan) -> None:
+    """Start the folder of `plan` anew (one rank)."""
+    (plan.partial / "key.json").unlink(missing_ok=True)
+    for name in ("state", "snapshots", "store"):
+        shutil.rmtree(plan.partial / name, ignore_errors=True)
+    for name in ("state", "snapshots"):
+        (plan.partial / name).mkdir()
+    slabs.create(plan.partial / "store", plan.dataset)
+    write_json(plan.partial / "key.json", {"digest": plan.digest})
+
+
+def load(plan: Plan, records: list[dict[str, Any]], rank: int) -> np.ndarray | None:
+    """Return û of this rank at the last record, or None unless all of this rank's files match."""
+    try:
+        for record in records:
+            slabs.verify(plan.partial / "store", "velocity", record["slabs"][rank])
+        state = np.asarray(np.load(plan.state(len(records) - 1, rank)))
+        matches = block_checksum(state) == records[-1]["states"][rank]
+    except (StoreError, OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
+    return state if matches else None
+
+
+def save(
+    plan: Plan, snapshot: int, rank: int, velocity: np.ndarray, state: np.ndarray
+) -> tuple[dict[str, Any], str]:
+    """Write one rank's part of a snapshot; return the slab's record and the checksum of û."""
+    record = slabs.write_slab(plan.partial / "store", snapshot, rank, velocity)
+    path = plan.state(snapshot, rank)
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        np.save(file, state)
+    os.replace(temporary, path)
+    return record, block_checksum(state)
+
+
+def commit(plan: Plan, snapshot: int, record: dict[str, Any]) -> None:
+    """Record a snapshot whose files are all written (one rank)."""
+    write_json(plan.record(snapshot), record)
+
+
+def forget_state(plan: Plan, snapshot: int, rank: int) -> None:
+    """Remove û of a snapshot that is no longer the last."""
+    plan.state(snapshot, rank).unlink(missing_ok=True)

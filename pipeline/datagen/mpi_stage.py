@@ -1,0 +1,218 @@
+"""The generate stage of a flow: what every MPI rank runs.
+
+`mpirun -n N python -m pipeline.datagen.mpi_stage --ranks N --dataset JSON ...`; the workflow's
+rule `simulate` puts the command together (`cluster.mpi.run`).
+"""
+
+import argparse
+import shutil
+import sys
+import time
+import traceback
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cluster import mpi
+from pipeline import provenance
+from pipeline.config import TaylorGreen, Trajectory
+from pipeline.datagen import flow_summary, folder, mpi_shard
+from pipeline.datagen.mpi_shard import Plan
+from pipeline.errors import PipelineError
+from pipeline.solvers import etdrk, mpi_initial
+from pipeline.solvers.mpi_navier_stokes import NavierStokes
+from pipeline.store import slabs
+
+
+def run(comm: Any, plan: Plan, *, name: str, record: Path) -> None:
+    """Write the trajectory of `plan` to its store and rank 0's `run.json` to `record`.
+
+    Every rank writes its own slab of every snapshot; nothing is gathered. Killed at any moment and
+    started again with the same configuration, seed and source, the run verifies the snapshots that
+    are recorded, goes on from the last one and ends with the same bytes as an undisturbed run.
+
+    Raises:
+        SolverError: the flow became infinite or NaN; a smaller time step helps.
+        StoreError: a slab on disk differs from what its rank computed, or another run writes it.
+    """
+    with ExitStack() as stack:
+        mpi.collectively(comm, _lock, comm, stack, plan)
+        with _recorded(comm, plan, name, record) as summary:
+            solver = NavierStokes(comm, plan.dataset.grid[0], plan.dataset.problem.viscosity)
+            records, state = _resume(comm, plan, solver, name)
+            for snapshot in range(len(records), plan.dataset.num_snapshots + 1):
+                records.append(_snapshot(comm, plan, solver, state, snapshot))
+                if comm.rank == 0:
+                    print(_progress(name, plan, records), flush=True)
+            _publish(comm, plan, records)
+            summary.update(flow_summary.summarise(plan.dataset, records))
+        if comm.rank == 0:
+            # Only now: a run killed before its record was written still finds its snapshots.
+            shutil.rmtree(plan.partial)
+
+
+def _lock(comm: Any, stack: ExitStack, plan: Plan) -> None:
+    if comm.rank == 0:
+        stack.enter_context(mpi_shard.locked(plan))
+
+
+def _recorded(
+    comm: Any, plan: Plan, name: str, record: Path
+) -> AbstractContextManager[dict[str, Any]]:
+    """Return the context that writes `run.json` on rank 0, and one that does nothing elsewhere."""
+    if comm.rank:
+        return nullcontext({})
+    return provenance.record(
+        record, stage="generate", name=name, seed=plan.seed, config=plan.dataset,
+        source=plan.source,
+    )  # fmt: skip
+
+
+def _resume(
+    comm: Any, plan: Plan, solver: NavierStokes, name: str
+) -> tuple[list[dict[str, Any]], np.ndarray]:
+    """Return the records to go on from and this rank's state at the last of them."""
+    found = mpi.collectively(comm, _on_root, comm, mpi_shard.prepare, plan)
+    records: list[dict[str, Any]] = comm.bcast(found)
+    state = mpi_shard.load(plan, records, comm.rank) if records else None
+    if all(comm.allgather(state is not None)):
+        assert state is not None
+        if comm.rank == 0:
+            total = plan.dataset.num_snapshots + 1
+            print(f"generate {name}: resuming with {len(records)} of {total} snapshots", flush=True)
+        return records, state
+    if records:
+        mpi.collectively(comm, _on_root, comm, mpi_shard.clear, plan)
+    return [], initial_state(solver, plan.dataset, plan.seed)
+
+
+def _on_root(comm: Any, action: Any, *arguments: Any) -> Any:
+    return action(*arguments) if comm.rank == 0 else None
+
+
+def initial_state(solver: NavierStokes, dataset: Trajectory, seed: int) -> np.ndarray:
+    """Return this rank's part of û at time 0."""
+    initial = dataset.problem.initial
+    if isinstance(initial, TaylorGreen):
+        return mpi_initial.taylor_green(solver)
+    return mpi_initial.random_field(solver, seed, initial.energy, initial.peak_wavenumber)
+
+
+def _snapshot(
+    comm: Any, plan: Plan, solver: NavierStokes, state: np.ndarray, snapshot: int
+) -> dict[str, Any]:
+    """Advance `state` in place to a snapshot, store it and return its record, on every rank."""
+    started = time.perf_counter()
+    series = _advance(plan.dataset, solver, state, snapshot)
+    spectrum = solver.spectrum(state)
+    velocity = solver.to_physical(state).astype(plan.dataset.dtype)
+    seconds = time.perf_counter() - started
+    slab, checksum = mpi.collectively(
+        comm, mpi_shard.save, plan, snapshot, comm.rank, velocity, state
+    )
+    record = {
+        "slabs": comm.allgather(slab),
+        "states": comm.allgather(checksum),
+        "series": series,
+        "spectrum": spectrum.tolist(),
+        "seconds": comm.bcast(seconds),
+    }
+    mpi.collectively(comm, _on_root, comm, mpi_shard.commit, plan, snapshot, record)
+    mpi_shard.forget_state(plan, snapshot - 1, comm.rank)
+    return record
+
+
+def _advance(
+    dataset: Trajectory, solver: NavierStokes, state: np.ndarray, snapshot: int
+) -> list[list[float]]:
+    """Advance `state` from the snapshot before; return [time, *budget] after every step."""
+    if snapshot == 0:
+        return [[0.0, *asdict(solver.budget(state)).values()]]
+    interval = dataset.problem.final_time / dataset.num_snapshots
+    num_steps = etdrk.count_steps(interval, dataset.problem.time_step)
+    coefficients = solver.step_coefficients(interval / num_steps)
+    series = []
+    for step in range(1, num_steps + 1):
+        solver.advance(state, coefficients, 1)
+        now = interval * (snapshot - 1 + step / num_steps)
+        series.append([now, *asdict(solver.budget(state)).values()])
+    return series
+
+
+def _progress(name: str, plan: Plan, records: list[dict[str, Any]]) -> str:
+    now, energy, _, dissipation, _ = records[-1]["series"][-1]
+    return (
+        f"generate {name}: snapshot {len(records) - 1}/{plan.dataset.num_snapshots},"
+        f" t = {now:.3g}, energy {energy:.6g}, dissipation {dissipation:.5g}"
+    )
+
+
+def _publish(comm: Any, plan: Plan, records: list[dict[str, Any]]) -> None:
+    """Verify all slabs, each rank its own; then rank 0 completes the store and moves it."""
+
+    def verify() -> None:
+        for record in records:
+            slabs.verify(plan.partial / "store", "velocity", record["slabs"][comm.rank])
+
+    def complete() -> None:
+        slabs.finalise(
+            plan.partial / "store",
+            plan.dataset,
+            seed=plan.seed,
+            config_digest=provenance.config_digest(plan.dataset),
+            source_digest=plan.source,
+            velocity=[slab for record in records for slab in record["slabs"]],
+            tables={
+                "diagnostics": flow_summary.series(records),
+                "spectrum": np.array([record["spectrum"] for record in records]),
+            },
+        )
+        folder.put_in_place(plan.partial / "store", plan.store)
+
+    mpi.collectively(comm, verify)
+    mpi.collectively(comm, _on_root, comm, complete)
+
+
+def main() -> int:
+    """Run the stage as the command line says; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--ranks", type=int, required=True, help="number of ranks started")
+    parser.add_argument("--dataset", required=True, help="configuration as JSON")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument("--record", type=Path, required=True)
+    parser.add_argument("--source", required=True, help="digest of the source")
+    arguments = parser.parse_args()
+    dataset = Trajectory.model_validate_json(arguments.dataset)
+    plan = Plan(dataset, arguments.seed, arguments.source, arguments.store.absolute())
+    rank, comm = 0, None
+    try:
+        comm = mpi.world(arguments.ranks)
+        rank = comm.rank
+        if dataset.ranks != comm.size:
+            raise PipelineError(
+                f"datasets.{arguments.name}.ranks: expected {comm.size} as started,"
+                f" got {dataset.ranks}"
+            )
+        run(comm, plan, name=arguments.name, record=arguments.record)
+    except PipelineError as error:
+        # Every rank fails alike; one says why.
+        if rank == 0:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+        return 1
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        if comm is not None:
+            # The others wait for this rank, for ever.
+            comm.Abort(1)
+        raise
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

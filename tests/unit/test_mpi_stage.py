@@ -1,0 +1,274 @@
+"""The MPI stage on real ranks: killed, restarted, refused; its store read and damaged."""
+
+import itertools
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+from mpi_runner import environment
+
+from cluster import mpi
+from pipeline.config import Trajectory
+from pipeline.datagen import mpi_shard
+from pipeline.errors import PipelineError, StoreError
+from pipeline.store import layout, slabs, trajectory
+from pipeline.store.check import check_any_store
+
+FLOW = {
+    "problem": {
+        "kind": "navier_stokes",
+        "viscosity": 0.02,
+        "initial": {"kind": "decaying_turbulence"},
+        "final_time": 1.0,
+        "time_step": 0.025,
+    },
+    "grid": [32, 32, 32],
+    "num_snapshots": 5,
+    "ranks": 2,
+}
+
+
+def words(folder, ranks, changes):
+    return [
+        f"--ranks={ranks}",
+        f"--dataset={json.dumps(FLOW | changes)}",
+        "--name=flow",
+        "--seed=4",
+        f"--store={folder / 'f.zarr'}",
+        f"--record={folder / 'f.run.json'}",
+        "--source=s",
+    ]
+
+
+STAGE = "pipeline.datagen.mpi_stage"
+# What the workflow's script does.
+SCRIPT = f"import sys; from cluster import mpi; mpi.run('mpirun', 2, '{STAGE}', sys.argv[1:])"
+
+
+def start(folder, *, launched=2, said=2, script=False, **changes):
+    launch = [*mpi.command("mpirun", launched), sys.executable, "-m", STAGE]
+    return subprocess.Popen(
+        [
+            *([sys.executable, "-c", SCRIPT] if script else launch),
+            *words(folder, said, changes),
+        ],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    return output
+
+
+def refuse(process):
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode != 0, output
+    return output
+
+
+def content(folder):
+    root = folder / "f.zarr"
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    output = finish(start(folder))
+    assert "snapshot 5/5" in output
+    assert {path.name for path in folder.iterdir()} == {"f.zarr", "f.run.json"}
+    return folder
+
+
+def test_the_store_holds_the_flow(undisturbed):
+    store = undisturbed / "f.zarr"
+    check_any_store(store)
+    trajectory.check_trajectory(store, Trajectory.model_validate(FLOW), 4)
+    table = dict(zip(trajectory.DIAGNOSTICS, slabs.read_table(store, "diagnostics").T, strict=True))
+    np.testing.assert_allclose(table["time"], np.arange(41) * 0.025, atol=1e-15)
+    assert table["divergence"].max() < 1e-14
+    for snapshot in range(6):
+        velocity = slabs.read_snapshot(store, snapshot).astype(float)
+        energy = (velocity**2).sum() / 2 / 32**3
+        assert energy == pytest.approx(table["energy"][8 * snapshot], rel=1e-6)
+    spectrum = slabs.read_table(store, "spectrum")
+    np.testing.assert_allclose(spectrum.sum(axis=1), table["energy"][::8], rtol=1e-12)
+
+
+def test_the_record_tells_the_energy_budget(undisturbed):
+    record = json.loads((undisturbed / "f.run.json").read_text())
+    assert (record["stage"], record["name"], record["seed"]) == ("generate", "flow", 4)
+    summary = record["summary"]
+    assert (summary["num_snapshots"], summary["num_steps"]) == (6, 40)
+    assert summary["max_error"] < 1e-6 and summary["max_divergence"] < 1e-14
+    assert summary["initial_energy"] == pytest.approx(0.5, rel=1e-12)
+    assert summary["final_energy"] < 0.5
+
+
+def test_other_numbers_of_ranks_make_the_same_flow(undisturbed, tmp_path):
+    expected = slabs.read_table(undisturbed / "f.zarr", "diagnostics")
+    for ranks in (1, 4):
+        folder = tmp_path / str(ranks)
+        folder.mkdir()
+        finish(start(folder, launched=ranks, said=ranks, ranks=ranks))
+        found = slabs.read_table(folder / "f.zarr", "diagnostics")
+        np.testing.assert_allclose(found[:, :4], expected[:, :4], rtol=1e-12)
+        last = [slabs.read_snapshot(path / "f.zarr", 5) for path in (folder, undisturbed)]
+        np.testing.assert_allclose(last[0], last[1], rtol=0, atol=1e-6)
+        files = sorted((folder / "f.zarr" / "velocity" / "c" / "5" / "0").iterdir())
+        assert len(files) == ranks
+
+
+def poll(condition, process, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize("victim", ["launcher", "rank", "script"])
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(undisturbed, tmp_path, victim):
+    process = start(tmp_path, script=victim == "script")
+    family = []
+
+    def two_snapshots():
+        family[:] = psutil.Process(process.pid).children(recursive=True)
+        return (tmp_path / "f.zarr.partial" / "snapshots" / "1.json").exists()
+
+    poll(two_snapshots, process)
+    ranks = [
+        child for child in family if STAGE in " ".join(child.cmdline()) and "python" in child.name()
+    ]
+    assert len(ranks) == 2
+    if victim == "rank":
+        ranks[1].kill()
+    else:
+        process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    # Nothing of it may go on: another run would be refused, not corrupted.
+    psutil.wait_procs(ranks, timeout=60)
+    assert not any(rank.is_running() for rank in ranks)
+    assert not (tmp_path / "f.zarr").exists() and not (tmp_path / "f.run.json").exists()
+    assert "resuming with" in finish(start(tmp_path))
+    assert content(tmp_path) == content(undisturbed)
+
+
+def test_a_damaged_state_or_slab_starts_the_run_anew(undisturbed, tmp_path):
+    process = start(tmp_path)
+    poll((tmp_path / "f.zarr.partial" / "snapshots" / "2.json").exists, process)
+    process.terminate()
+    process.communicate(timeout=60)
+    for path in (tmp_path / "f.zarr.partial" / "state").glob("*.1.npy"):
+        damaged = bytearray(path.read_bytes())
+        damaged[-9] ^= 1
+        path.write_bytes(damaged)
+    assert "resuming" not in finish(start(tmp_path))
+    assert content(tmp_path) == content(undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("launched", "said", "configured", "expected"),
+    [
+        (2, 4, 4, "expected 4 ranks, got 2"),
+        (1, 2, 2, "expected 2 ranks, got 1"),
+        (2, 2, 4, "datasets.flow.ranks: expected 2 as started, got 4"),
+    ],
+)
+def test_a_wrong_world_size_is_refused(tmp_path, launched, said, configured, expected):
+    output = refuse(start(tmp_path, launched=launched, said=said, ranks=configured))
+    assert f"error: {expected}" in output or f"error: cluster.mpi: {expected}" in output
+    assert "Traceback" not in output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_writer_is_refused(tmp_path):
+    plan = mpi_shard.Plan(Trajectory.model_validate(FLOW), 4, "s", tmp_path / "f.zarr")
+    with mpi_shard.locked(plan):
+        output = refuse(start(tmp_path))
+    assert output.count("expected to be the only writer") == 1 and "Traceback" not in output
+    assert {path.name for path in plan.partial.iterdir()} == {"lock"}
+    finish(start(tmp_path))
+
+
+def test_a_diverging_flow_is_one_line_on_all_ranks(tmp_path):
+    problem = FLOW["problem"] | {"viscosity": 1e-5, "time_step": 5.0, "final_time": 500.0}
+    output = refuse(start(tmp_path, problem=problem))
+    assert output.count("expected a finite solution") == 1 and "Traceback" not in output
+    assert not (tmp_path / "f.run.json").exists()
+
+
+def test_damage_is_found(undisturbed, tmp_path):
+    for name, at in (("velocity", (3, 0, 1, 0, 0)), ("diagnostics", (0, 0))):
+        folder = tmp_path / name
+        finish_copy(undisturbed, folder)
+        file = layout.block_file(folder / "f.zarr", name, at)
+        damaged = bytearray(file.read_bytes())
+        damaged[len(damaged) // 2] ^= 1
+        file.write_bytes(damaged)
+        with pytest.raises(StoreError, match="expected CRC-32"):
+            check_any_store(folder / "f.zarr")
+        file.unlink()
+        with pytest.raises(StoreError, match="found none"):
+            check_any_store(folder / "f.zarr")
+
+
+def finish_copy(source, target):
+    for name, data in content(source).items():
+        path = target / "f.zarr" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def test_a_trajectory_is_no_store_of_samples(undisturbed):
+    with pytest.raises(StoreError, match="expected a store of samples, got layout 'trajectory'"):
+        layout.check_store(undisturbed / "f.zarr")
+    with pytest.raises(StoreError, match="another problem"):
+        changed = FLOW | {"problem": FLOW["problem"] | {"viscosity": 0.5}}
+        trajectory.check_trajectory(undisturbed / "f.zarr", Trajectory.model_validate(changed), 4)
+
+
+def test_slabs_that_are_not_whole_shards_are_refused(tmp_path):
+    dataset = Trajectory.model_validate(FLOW)
+    slabs.create(tmp_path / "s", dataset)
+    whole = np.ones((3, 16, 32, 32), "float32")
+    for wrong in (whole[:, :8], whole.astype("float64"), np.ones((3, 32, 32, 32), "float32")):
+        with pytest.raises(StoreError, match="pass one whole shard"):
+            slabs.write_slab(tmp_path / "s", 0, 0, wrong)
+    for snapshot, rank in ((6, 0), (0, 2), (-1, 0)):
+        with pytest.raises(StoreError, match="expected a shard within"):
+            slabs.write_slab(tmp_path / "s", snapshot, rank, whole)
+    with pytest.raises(StoreError, match="expected finite"):
+        slabs.write_slab(tmp_path / "s", 0, 0, whole * np.nan)
+
+
+def test_a_store_with_a_missing_record_is_not_completed(tmp_path):
+    dataset = Trajectory.model_validate(FLOW)
+    slabs.create(tmp_path / "s", dataset)
+    block = np.ones((3, 16, 32, 32), "float32")
+    positions = itertools.product(range(6), range(2))
+    records = [slabs.write_slab(tmp_path / "s", t, r, block) for t, r in positions]
+    digests = {"seed": 1, "config_digest": "c", "source_digest": "s"}
+    with pytest.raises(StoreError, match="expected the records of 12 shards, got 11"):
+        slabs.finalise(tmp_path / "s", dataset, **digests, velocity=records[:-1], tables={})
+    with pytest.raises(StoreError, match="expected complete: true"):
+        check_any_store(tmp_path / "s")
+
+
+def test_the_launch_command():
+    assert mpi.command("srun --mpi=pmix", 8) == ["srun", "--mpi=pmix", "-n", "8"]
+    found = mpi.command("mpirun", 1000)
+    assert found[-2:] == ["-n", "1000"] and ":OVERSUBSCRIBE" in found
+    assert ":OVERSUBSCRIBE" not in mpi.command("mpirun", 1)
+    with pytest.raises(PipelineError, match="expected the launcher 'no-such-launcher' on PATH"):
+        mpi.run("no-such-launcher", 2, "pipeline.datagen.mpi_stage", [])

@@ -1,0 +1,19 @@
+"""Adapter of the rule `simulate`."""
+
+import json
+
+from cluster import mpi
+from pipeline import console
+
+with console.stage(snakemake.log[0]):
+    arguments = {
+        "ranks": snakemake.resources.tasks,
+        "dataset": json.dumps(snakemake.params.config),
+        "name": snakemake.wildcards.dataset,
+        "seed": snakemake.params.seed,
+        "store": snakemake.output.store.removesuffix("/zarr.json"),
+        "record": snakemake.output.record,
+        "source": snakemake.params.source,
+    }
+    words = [f"--{key}={value}" for key, value in arguments.items()]
+    mpi.run(snakemake.resources.mpi, snakemake.resources.tasks, "pipeline.datagen.mpi_stage", words)
