@@ -40,5 +40,10 @@ rule all:
         rules.aggregate.output,
 
 
+# Not reached by a dry run.
+onstart:
+    check_cluster()
+
+
 onsuccess:
     print(closing_table())

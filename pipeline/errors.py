@@ -27,3 +27,7 @@ class SolverError(PipelineError):
 
 class ResultError(PipelineError):
     """A result file is missing, damaged, or belongs to another experiment."""
+
+
+class ClusterError(PipelineError):
+    """A cluster cannot be reached, or cannot run what is asked of it."""

@@ -103,7 +103,16 @@ class Machine:
     def inside(self, *command: str, cwd: Path | None = None) -> list[str]:
         """Return the command line that runs `command` on this machine."""
         spaces = ["--net", "--uts", "--mount", "--pid"]
-        return ["nsenter", "--target", str(self.pid), *spaces, "env", "-C", str(cwd or "/"), *command]
+        return [
+            "nsenter",
+            "--target",
+            str(self.pid),
+            *spaces,
+            "env",
+            "-C",
+            str(cwd or "/"),
+            *command,
+        ]
 
     def daemon(self, *command: str) -> subprocess.Popen[bytes]:
         """Start a program that stays in the foreground; its output goes to the machine's log."""
@@ -177,6 +186,8 @@ class VirtualCluster:
     def kill_node(self, name: str) -> None:
         """Cut a node's power: its slurmd and all jobs on it are gone at once."""
         self.nodes[name].kill()
+        # The kernel takes the network down a moment later.
+        wait_until(lambda: f"veth-{name}" not in self._ip("-brief", "link"), f"{name}'s link to go")
 
     def _wait_until_idle(self) -> None:
         """Return when all nodes take jobs; on a timeout show what the daemons said."""
@@ -190,7 +201,9 @@ class VirtualCluster:
     def states(self) -> dict[str, str]:
         """Return the state of each node, as the controller sees it."""
         done = self.run("sinfo", "--noheader", "--Node", "--format=%N %T", check=False)
-        return dict(line.split() for line in done.stdout.splitlines()) if not done.returncode else {}
+        return (
+            dict(line.split() for line in done.stdout.splitlines()) if not done.returncode else {}
+        )
 
     def command(self, *command: str, cwd: Path | None = None) -> list[str]:
         """Return the command line that runs `command` on the login node."""
@@ -215,16 +228,18 @@ class VirtualCluster:
             timeout=timeout_s,
         )
 
-    def _ip(self, *arguments: str) -> None:
+    def _ip(self, *arguments: str) -> str:
         """Run `ip` in the login node's network, naming processes as the host does."""
-        net = f"--net=/proc/{self.login.pid}/ns/net"
-        subprocess.run(["nsenter", net, _program("ip"), *arguments], check=True)
+        command = ["nsenter", f"--net=/proc/{self.login.pid}/ns/net", _program("ip"), *arguments]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     def _start_controller(self) -> None:
         """Start Munge, then the controller; Munge's socket is a file that all nodes see."""
         run = self.run_folder
         files = [f"--{x}-file={run}/munge.{x}" for x in ("key", "pid", "log", "seed")]
-        self.login.daemon(_program("munged"), "--foreground", f"--socket={run}/munge.socket", *files)
+        self.login.daemon(
+            _program("munged"), "--foreground", f"--socket={run}/munge.socket", *files
+        )
         wait_until((run / "munge.socket").exists, "Munge")
         self.login.daemon(_program("slurmctld"), "-D")
 

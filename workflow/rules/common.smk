@@ -3,6 +3,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from cluster import preflight, slurm_request
 from pipeline import config as experiment_models
 from pipeline import ownership
 from pipeline.config import NAME_PATTERN
@@ -83,6 +84,20 @@ def num_workers(wildcards):
 def num_ranks(wildcards):
     """Return the number of MPI ranks of a flow."""
     return named_part("datasets", wildcards.dataset).ranks
+
+
+def check_cluster():
+    """Return if SLURM, where it is used, can run every planned job; else end with its problems."""
+    if workflow.executor_plugin.name != "slurm":
+        return
+    requests = {
+        slurm_request.Request.of(job.name, job.threads, job.resources)
+        for job in workflow.dag.needrun_jobs()
+        if not job.is_local
+    }
+    found = preflight.problems(requests, workflow.executor_settings.status_command)
+    if found:
+        sys.exit("\n".join(found))
 
 
 def closing_table():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 SMOKE = "tests/workflow/smoke.yaml"
 _COPIED = ("Snakefile", "workflow", "pipeline", "cluster", "tests", "slurm", "profiles")
 
