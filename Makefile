@@ -1,16 +1,21 @@
 # `make run` sets everything up and runs the main job; `make test` passes the tests.
+# `make test-slurm` passes those that start a virtual SLURM: as root, with Debian's packages.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test check dashboard
+.PHONY: run test test-slurm check dashboard
 
 run: $(VENV)/.run
 	snakemake
 
 test: $(VENV)/.dev check
-	pytest -n 2 --dist loadfile
+	pytest -n 2 --dist loadfile -m "not slurm"
+
+# One at a time: the jobs of the virtual nodes use all cores already. Skips where it cannot run.
+test-slurm: $(VENV)/.dev
+	pytest -m slurm
 
 # Everything that reads the code without running it.
 check: $(VENV)/.dev

@@ -113,7 +113,7 @@ def parse_records(text: str) -> Iterator[Record]:
     Values may hold blanks (`OS=Linux 6.1 #1 SMP`), so a value ends where the next key begins.
     """
     for line in text.splitlines():
-        pairs = re.findall(r"(\w+)=(.*?)(?=\s+\w+=|\s*$)", line)
+        pairs = re.findall(r"([^\s=]+)=(.*?)(?=\s+[^\s=]+=|\s*$)", line)
         if pairs:
             yield dict(pairs)
 

@@ -1,5 +1,8 @@
 """Which jobs each edit and each overlay schedules, on a finished experiment."""
 
+import os
+import re
+import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -101,3 +104,21 @@ def test_the_slurm_profile_resolves(finished):
     assert done.returncode == 0, done.stderr
     assert "slurm and workflow specific profile" in done.stderr
     assert "rule train" in done.stdout + done.stderr
+
+
+def test_cluster_jobs_are_not_held_to_the_cores_of_the_login_node(finished):
+    # On a laptop with one core the same jobs are.
+    one_core = ["taskset", "--cpu-list", str(min(os.sched_getaffinity(0)))]
+    threads = {}
+    for profile in ((), ("--profile", "slurm")):
+        done = subprocess.run(
+            [*one_core, *finished.command("-n", "-F", *profile)],
+            cwd=finished.root,
+            env=finished.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        threads[profile] = sorted(re.findall(r"^    threads: (\d+)$", done.stdout, re.M))
+    assert threads[()] == []
+    assert threads["--profile", "slurm"] == ["2", "2", "2", "2"]
