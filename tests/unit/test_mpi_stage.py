@@ -33,7 +33,7 @@ FLOW = {
 }
 
 
-def words(folder, ranks, changes):
+def words(folder, ranks, changes, patience):
     return [
         f"--ranks={ranks}",
         f"--dataset={json.dumps(FLOW | changes)}",
@@ -42,6 +42,7 @@ def words(folder, ranks, changes):
         f"--store={folder / 'f.zarr'}",
         f"--record={folder / 'f.run.json'}",
         "--source=s",
+        f"--patience={patience}",
     ]
 
 
@@ -50,12 +51,12 @@ STAGE = "pipeline.datagen.mpi_stage"
 SCRIPT = f"import sys; from cluster import mpi; mpi.run('mpirun', 2, '{STAGE}', sys.argv[1:])"
 
 
-def start(folder, *, launched=2, said=2, script=False, **changes):
+def start(folder, *, launched=2, said=2, script=False, patience=60, **changes):
     launch = [*mpi.command("mpirun", launched), sys.executable, "-m", STAGE]
     return subprocess.Popen(
         [
             *([sys.executable, "-c", SCRIPT] if script else launch),
-            *words(folder, said, changes),
+            *words(folder, said, changes, patience),
         ],
         env=environment(),
         stdout=subprocess.PIPE,
@@ -194,11 +195,32 @@ def test_a_wrong_world_size_is_refused(tmp_path, launched, said, configured, exp
 
 def test_a_second_writer_is_refused(tmp_path):
     plan = mpi_shard.Plan(Trajectory.model_validate(FLOW), 4, "s", tmp_path / "f.zarr")
-    with mpi_shard.locked(plan):
-        output = refuse(start(tmp_path))
+    with mpi_shard.locked(plan, 0):
+        output = refuse(start(tmp_path, patience=0))
     assert output.count("expected to be the only writer") == 1 and "Traceback" not in output
     assert {path.name for path in plan.partial.iterdir()} == {"lock"}
-    finish(start(tmp_path))
+
+
+def test_a_run_waits_for_the_ranks_of_the_one_before(tmp_path):
+    plan = mpi_shard.Plan(Trajectory.model_validate(FLOW), 4, "s", tmp_path / "f.zarr")
+    with mpi_shard.locked(plan, 0):
+        waiting = start(tmp_path)
+        lock = str(plan.partial / "lock")
+
+        def held():
+            ranks = psutil.Process(waiting.pid).children(recursive=True)
+            return any(lock == file.path for rank in ranks for file in open_files(rank))
+
+        poll(held, waiting)
+        assert [path.name for path in plan.partial.iterdir()] == ["lock"]
+    finish(waiting)
+
+
+def open_files(process):
+    try:
+        return process.open_files()
+    except psutil.Error:
+        return []
 
 
 def test_a_diverging_flow_is_one_line_on_all_ranks(tmp_path):
@@ -272,3 +294,10 @@ def test_the_launch_command():
     assert ":OVERSUBSCRIBE" not in mpi.command("mpirun", 1)
     with pytest.raises(PipelineError, match="expected the launcher 'no-such-launcher' on PATH"):
         mpi.run("no-such-launcher", 2, "pipeline.datagen.mpi_stage", [])
+
+
+def test_mpirun_is_refused_where_it_cannot_see_the_nodes_of_its_job(monkeypatch):
+    monkeypatch.delenv("SLURM_NODELIST", raising=False)
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    with pytest.raises(PipelineError, match="expected the launcher 'srun --mpi=pmix' inside"):
+        mpi.run("mpirun", 2, STAGE, [])
