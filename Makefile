@@ -27,10 +27,9 @@ check: $(VENV)/.dev
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
-# Joins the stages of later `snakemake` runs to one Ray with one dashboard.
+# One Ray with one dashboard and time series for later runs, until Ctrl-C: docs/monitoring.md.
 dashboard: $(VENV)/.run
-	@echo "In another terminal: export RAY_ADDRESS=127.0.0.1:6379; snakemake"
-	ray start --head --block --port 6379 --disable-usage-stats
+	python -m cluster.dashboard
 
 $(VENV)/.run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -38,8 +38,10 @@ _LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 @dataclass(frozen=True)
 class Session:
-    """Where a running Ray can be looked at (None if switched off) and what it offers."""
+    """Where a running Ray can be joined and looked at (None if switched off); what it offers."""
 
+    address: str
+    folder: Path
     dashboard_url: str | None
     metrics_url: str | None
     num_gpus: int
@@ -66,7 +68,8 @@ def session(
         PipelineError: no Ray answers at `RAY_ADDRESS`, or it has fewer than `num_cpus` CPUs.
     """
     local = not os.environ.get("RAY_ADDRESS")
-    for key, value in (_ENVIRONMENT | (_LOCAL if local else _authentication())).items():
+    switches = _LOCAL if local or _is_loopback(os.environ["RAY_ADDRESS"]) else {}
+    for key, value in (_ENVIRONMENT | switches | ({} if local else _authentication())).items():
         os.environ.setdefault(key, value)
     import ray
 
@@ -88,7 +91,12 @@ def session(
         else:
             stack.callback(ray.shutdown)
             context = _connect(ray, num_cpus, quiet)
-        yield _describe(context.dashboard_url, ray)
+        yield _describe(context, ray)
+
+
+def _is_loopback(address: str) -> bool:
+    """Whether `address` is on this machine; Ray otherwise asks its public interface for it."""
+    return address.startswith(("127.", "localhost:"))
 
 
 def _authentication() -> dict[str, str]:
@@ -121,11 +129,14 @@ def _connect(ray: Any, num_cpus: int, quiet: dict[str, Any]) -> Any:
     return context
 
 
-def _describe(dashboard: str | None, ray: Any) -> Session:
+def _describe(context: Any, ray: Any) -> Session:
     """Return and print the addresses of the session just started."""
+    dashboard = context.dashboard_url
     node = next(node for node in ray.nodes() if node["Alive"])
     port = node.get("MetricsExportPort")
     found = Session(
+        address=ray.get_runtime_context().gcs_address,
+        folder=Path(context.address_info["session_dir"]),
         dashboard_url=f"http://{dashboard}" if dashboard else None,
         metrics_url=f"http://{node['NodeManagerAddress']}:{port}/metrics" if port else None,
         num_gpus=int(ray.cluster_resources().get("GPU", 0)),
