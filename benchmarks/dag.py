@@ -97,6 +97,7 @@ def stand_in_checkout(checkout: Path, folder: Path) -> Path:
     for name in ("workflow", "pipeline", "cluster"):
         shutil.copytree(checkout / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(checkout / "Snakefile", copy)
+    (copy / "profiles").symlink_to("workflow/profiles")
     for script in (copy / "workflow/scripts").glob("*.py"):
         script.write_text(STAND_IN)
     return copy

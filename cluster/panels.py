@@ -159,13 +159,14 @@ def _panel(prometheus: str, query: Query, panel: Panel) -> str:
     for expression, legend in panel.targets:
         promql = substitute(expression, query, end - start)
         for found in _query_range(prometheus, promql, start, end):
-            labels: dict[str, str] = found["metric"]
-            name = legend
-            for key in re.findall(r"\{\{\s*(\w+)\s*\}\}", legend):
-                name = re.sub(r"\{\{\s*" + key + r"\s*\}\}", labels.get(key, ""), name)
             points = [(float(at), float(value)) for at, value in found["values"]]
-            series.append(Series(name, points))
+            series.append(Series(_name(legend, found["metric"]), points))
     return draw(panel.title, panel.unit, series, start, end)
+
+
+def _name(legend: str, labels: Mapping[str, str]) -> str:
+    """Return `legend` with each {{label}} replaced by its value."""
+    return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda match: labels.get(match[1], ""), legend)
 
 
 def _query_range(prometheus: str, promql: str, start: float, end: float) -> list[dict[str, Any]]:

@@ -42,6 +42,20 @@ def test_a_mistake_in_an_overlay(finished, tmp_path, overlay, key):
     assert refusal(finished, str(path)).startswith(f"{path}: {key}")
 
 
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        ("results/train/ball_sgdd/run.json", "runs.ball_sgdd: expected one of the 2 runs"),
+        ("data/wave.zarr/zarr.json", "datasets.wave: expected one of the 1 datasets"),
+        ("results/certify/packing_d9/verdict.json", "bounds.packing_d9: expected one of the 1"),
+    ],
+)
+def test_a_name_that_the_experiment_does_not_have(finished, target, line):
+    done = finished.snakemake(target)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(line)
+
+
 @pytest.fixture
 def store(finished, tmp_path):
     """The finished store, put back as it was after the test."""
