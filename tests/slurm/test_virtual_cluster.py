@@ -43,6 +43,8 @@ def test_a_killed_node_goes_down_and_comes_back(slurm):
 def test_nothing_outlives_its_maker(slurm, monkeypatch):
     # Only its folder of files does.
     with tempfile.TemporaryDirectory(prefix="slurm-") as folder:
+        # Munge wants its socket reachable for all.
+        Path(folder).chmod(0o755)
         monkeypatch.setenv("TMPDIR", folder)
         kill_the_maker()
 

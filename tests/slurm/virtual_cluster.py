@@ -164,7 +164,7 @@ class VirtualCluster:
             for name in NODES:
                 self.start_node(name)
                 stack.callback(self.kill_node, name)
-            self._wait_until_idle()
+            self._wait_until(lambda: set(self.states().values()) == {"idle"}, "idle nodes")
             self._stack = stack.pop_all()
         return self
 
@@ -189,10 +189,10 @@ class VirtualCluster:
         # The kernel takes the network down a moment later.
         wait_until(lambda: f"veth-{name}" not in self._ip("-brief", "link"), f"{name}'s link to go")
 
-    def _wait_until_idle(self) -> None:
-        """Return when all nodes take jobs; on a timeout show what the daemons said."""
+    def _wait_until(self, happened: Callable[[], object], what: str) -> None:
+        """Return as soon as `happened()`; on a timeout show what the daemons said."""
         try:
-            wait_until(lambda: self.states() == dict.fromkeys(NODES, "idle"), "idle nodes")
+            wait_until(happened, what)
         except TimeoutError:
             for path in sorted((self.run_folder / "log").iterdir()):
                 print(f"--- {path.name}\n{path.read_text()[-3000:]}", file=sys.stderr)
@@ -240,7 +240,7 @@ class VirtualCluster:
         self.login.daemon(
             _program("munged"), "--foreground", f"--socket={run}/munge.socket", *files
         )
-        wait_until((run / "munge.socket").exists, "Munge")
+        self._wait_until((run / "munge.socket").exists, "Munge")
         self.login.daemon(_program("slurmctld"), "-D")
 
     def _write_configuration(self) -> None:
