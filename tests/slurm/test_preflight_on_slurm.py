@@ -54,7 +54,8 @@ def test_no_site_at_all(slurm, checkout):
     assert line.startswith("scontrol ping: expected a controller that answers, got: ")
 
 
-def test_a_controller_that_is_down(checkout):
+def test_a_controller_that_is_down(slurm, checkout):
+    # A second cluster beside the first, which others use.
     with VirtualCluster() as cluster:
         cluster.run("scontrol", "shutdown", "slurmctld")
         ping = ("scontrol", "ping")
