@@ -38,9 +38,11 @@ def named(file):
 experiment = read_experiment()
 
 # Snakemake holds the jobs of a cluster to the cores of the machine it was started on if `cores` is
-# set, and the default profile, which is merged over the cluster's, has to set it for a laptop.
-if workflow.is_main_process and workflow.nodes is not None:
-    workflow.global_resources["_cores"] = workflow.resource_settings.cores = sys.maxsize
+# set, and the default profile, which is merged over the cluster's, has to set it for a laptop. The
+# executor is not known yet: a cluster's profile gives a number of jobs and default resources.
+limits = workflow.resource_settings
+if workflow.is_main_process and limits.nodes and limits.default_resources is not None:
+    workflow.global_resources["_cores"] = limits.cores = sys.maxsize
 
 
 # The source as it is when Snakemake starts: read once, however many jobs share it.
