@@ -7,7 +7,7 @@ PyYAML and nothing heavier.
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import (
@@ -43,6 +43,9 @@ class Frozen(BaseModel):
 class Burgers(Frozen):
     """u_t + u u_x = viscosity u_xx on the periodic unit interval, from a Gaussian random field."""
 
+    num_axes: ClassVar[int] = 1
+    periodic: ClassVar[bool] = True
+
     kind: Literal["burgers"]
     viscosity: PositiveFloat
     final_time: PositiveFloat = 1.0
@@ -51,6 +54,9 @@ class Burgers(Frozen):
 
 class Darcy(Frozen):
     """-div(a grad u) = 1 on the unit square, u = 0 on its boundary, two-valued random a."""
+
+    num_axes: ClassVar[int] = 2
+    periodic: ClassVar[bool] = False
 
     kind: Literal["darcy"]
     low: PositiveFloat = 3.0
@@ -85,7 +91,6 @@ class NavierStokes(Frozen):
 
 
 DataProblem = Annotated[Burgers | Darcy, Field(discriminator="kind")]
-_GRID_AXES = {"burgers": 1, "darcy": 2}
 
 
 class Dataset(Frozen):
@@ -100,7 +105,7 @@ class Dataset(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Dataset":
-        axes = _GRID_AXES[self.problem.kind]
+        axes = self.problem.num_axes
         if len(self.grid) != axes:
             raise ValueError(f"grid: {self.problem.kind} needs {axes} axes, got {len(self.grid)}")
         for key in ("num_samples", "num_test"):

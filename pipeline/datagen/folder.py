@@ -3,8 +3,34 @@
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+from pipeline.config import Dataset, Trajectory
+from pipeline.provenance import config_digest
+
+D = TypeVar("D", Dataset, Trajectory)
+
+
+@dataclass(frozen=True)
+class Plan(Generic[D]):
+    """What to generate and where; picklable, so that it travels to the workers."""
+
+    dataset: D
+    seed: int
+    source: str
+    store: Path
+
+    @property
+    def partial(self) -> Path:
+        """Return the folder of the unfinished run."""
+        return unfinished(self.store)
+
+    @property
+    def digest(self) -> str:
+        """Return the digest that a resumed run must share with the interrupted one."""
+        return config_digest(self.dataset, self.seed, self.source)
 
 
 def unfinished(store: Path) -> Path:

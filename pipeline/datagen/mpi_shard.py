@@ -22,7 +22,7 @@ import numpy as np
 from pipeline.config import Trajectory
 from pipeline.datagen import folder
 from pipeline.errors import StoreError
-from pipeline.provenance import config_digest, write_json
+from pipeline.provenance import write_json
 from pipeline.store import slabs
 from pipeline.store.reader import block_checksum
 
@@ -30,23 +30,8 @@ _POLL_S = 0.1
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to generate and where."""
-
-    dataset: Trajectory
-    seed: int
-    source: str
-    store: Path
-
-    @property
-    def partial(self) -> Path:
-        """Return the folder of the unfinished run."""
-        return folder.unfinished(self.store)
-
-    @property
-    def digest(self) -> str:
-        """Return the digest that a resumed run must share with the interrupted one."""
-        return config_digest(self.dataset, self.seed, self.source)
+class Plan(folder.Plan[Trajectory]):
+    """A plan whose tasks are snapshots, each of a slab a rank."""
 
     def state(self, snapshot: int, rank: int) -> Path:
         """Return the file that holds û of one rank at one snapshot."""

@@ -26,28 +26,13 @@ _ESTIMATE_EVERY = 8
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to generate and where; picklable, so that it travels to the workers."""
-
-    dataset: Dataset
-    seed: int
-    source: str
-    store: Path
-
-    @property
-    def partial(self) -> Path:
-        """Return the folder of the unfinished run."""
-        return folder.unfinished(self.store)
+class Plan(folder.Plan[Dataset]):
+    """A plan whose tasks are shards."""
 
     @property
     def num_shards(self) -> int:
         """Return the number of shards in the store."""
         return self.dataset.num_samples // self.dataset.samples_per_shard
-
-    @property
-    def digest(self) -> str:
-        """Return the digest that a resumed run must share with the interrupted one."""
-        return config_digest(self.dataset, self.seed, self.source)
 
 
 def make_shard(index: int, plan: Plan) -> dict[str, Any]:

@@ -170,7 +170,7 @@ class Task:
     def _coordinates(self) -> np.ndarray:
         """Return the coordinates of the stored points, (num_axes, *grid)."""
         # Periodic grids leave out the point 1 = 0; the others hold both ends.
-        periodic = self.store.dataset["problem"]["kind"] == "burgers"
+        periodic = config.Dataset.model_validate(self.store.dataset).problem.periodic
         axes = [np.linspace(0, 1, n, endpoint=not periodic) for n in self.store.input_shape[1:]]
         return np.stack(np.meshgrid(*axes, indexing="ij"))
 
