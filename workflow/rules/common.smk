@@ -71,10 +71,11 @@ def stage_source(section, wildcard):
     )
 
 
-def datasets_of(kind):
-    """Return a regular expression of the names of one kind of dataset, to constrain a wildcard."""
+def flows():
+    """Return a regular expression of the names of the datasets that MPI makes."""
+    flow = experiment_models.Trajectory
     entries = experiment.datasets.items()
-    return "|".join(name for name, part in entries if isinstance(part, kind)) or "(?!)"
+    return "|".join(name for name, part in entries if isinstance(part, flow)) or "(?!)"
 
 
 def store_of(wildcards):

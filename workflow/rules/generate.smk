@@ -11,7 +11,8 @@ rule generate:
     benchmark:
         "logs/benchmark/generate/{dataset}.tsv"
     wildcard_constraints:
-        dataset=datasets_of(experiment_models.Dataset),
+        # All other names, unknown ones too: the params then name the mistake.
+        dataset=rf"(?!(?:{flows()})\.){NAME_PATTERN}",
     threads: 2
     resources:
         mem_mb=3000,
@@ -34,7 +35,7 @@ rule simulate:
     benchmark:
         "logs/benchmark/generate/{dataset}.tsv"
     wildcard_constraints:
-        dataset=datasets_of(experiment_models.Trajectory),
+        dataset=flows(),
     # A local run counts threads; on SLURM the ranks are tasks of one core each.
     threads: num_ranks
     resources:
