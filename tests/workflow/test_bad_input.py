@@ -46,7 +46,7 @@ def test_a_mistake_in_an_overlay(finished, tmp_path, overlay, key):
     ("target", "line"),
     [
         ("results/train/ball_sgdd/run.json", "runs.ball_sgdd: expected one of the 2 runs"),
-        ("data/wave.zarr/zarr.json", "datasets.wave: expected one of the 1 datasets"),
+        ("data/wave.zarr/zarr.json", "datasets.wave: expected one of the 2 datasets"),
         ("results/certify/packing_d9/verdict.json", "bounds.packing_d9: expected one of the 1"),
     ],
 )
