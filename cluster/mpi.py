@@ -1,19 +1,17 @@
 """Launch a module on MPI ranks, and the check that as many ranks started as were asked for."""
 
-import ctypes
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cluster.processes import die_with_parent
 from pipeline.errors import PipelineError
 
-_PR_SET_PDEATHSIG = 1
 _MPIRUN = ("mpirun", "mpiexec")
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -41,7 +39,7 @@ def run(launcher: str, num_ranks: int, module: str, arguments: Sequence[str]) ->
             [*words, sys.executable, "-m", module, *arguments],
             env=rank_environment(),
             stdin=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
     except FileNotFoundError:
         raise PipelineError(
@@ -133,9 +131,3 @@ def collectively(comm: Any, action: Any, *arguments: Any) -> Any:
         if other is not None:
             raise other
     return result
-
-
-def _die_with_parent() -> None:
-    """Have the kernel send SIGTERM to this process when its parent ends (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
