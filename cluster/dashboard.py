@@ -66,8 +66,7 @@ def _start(stack: ExitStack) -> None:
             session.dashboard_url.rsplit(":", 1)[1],
             *map(str, ports[1:] if program else ()),
         ]
-        tunnel = " ".join(f"-L {port}:127.0.0.1:{port}" for port in forwarded)
-        print(f"From afar:     ssh -N {tunnel} {socket.gethostname()}", flush=True)
+        print(f"From afar:     {ray_cluster.tunnel(*forwarded)}", flush=True)
 
 
 def configure(has_prometheus: bool) -> tuple[int, int]:

@@ -1,4 +1,6 @@
-"""A Ray session for one stage: connect to `RAY_ADDRESS`, or start Ray here and tear it down.
+"""A Ray session for one stage: join one that runs, or start Ray here and tear it down.
+
+In a SLURM job of several nodes the other nodes join what starts here (see `ray_nodes`).
 
 Never call `ray stop`: it matches processes on the whole machine. What is started here is a child
 of the calling process and goes away with it, even if that is killed (see `ray_reaper`).
@@ -7,6 +9,7 @@ of the calling process and goes away with it, even if that is killed (see `ray_r
 import logging
 import os
 import shutil
+import socket
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -15,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster import ray_reaper
+from cluster import allocation, ray_nodes, ray_reaper
 from pipeline.errors import PipelineError
 
 OBJECT_STORE_BYTES = 128 * 2**20
@@ -29,6 +32,8 @@ _ENVIRONMENT = {
     # Workers import torch, which takes a minute on a busy machine; runs may queue for CPUs.
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Nothing restarts a control store that died: the driver ends, and its job is run again.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "20",
     "RAY_metrics_report_interval_ms": "2000",
 }
 # Ray's switch for machines that are no cluster, whatever its name says: all of its servers bind
@@ -43,55 +48,79 @@ class Session:
     address: str
     folder: Path
     dashboard_url: str | None
-    metrics_url: str | None
+    metrics_urls: tuple[str, ...]
     num_gpus: int
 
 
 @contextmanager
 def session(
-    num_cpus: int, *, object_store_memory: int = OBJECT_STORE_BYTES, dashboard: bool = True
+    num_cpus: int,
+    *,
+    at_least: int | None = None,
+    address: str | None = None,
+    object_store_memory: int = OBJECT_STORE_BYTES,
+    dashboard: bool = True,
 ) -> Iterator[Session]:
-    """Yield a Ray session with at least `num_cpus` logical CPUs, shut down on every exit path.
+    """Yield a Ray session with `num_cpus` logical CPUs, shut down on every exit path.
 
-    With `RAY_ADDRESS` set, connects to that cluster (its owner stops it). Otherwise starts a
-    local Ray on the loopback interface with free ports and a folder of its own, so that several
-    sessions on one machine do not meet. Prints the addresses of the dashboard and of the metrics
-    endpoint. Ray's token authentication stays on: other users of the machine could otherwise run
-    code through the session. Call it before anything imports `ray`.
+    Joins the Ray at `address` or else at `RAY_ADDRESS`, if either is set (its owner stops it).
+    Otherwise starts one with free ports and a folder of its own, so that several sessions on one
+    machine do not meet: on the loopback interface, or, in a SLURM job of several nodes, over all
+    of them with an equal share of the CPUs on each. Prints the addresses of the dashboard and of
+    the metrics endpoints. Ray's token authentication stays on: others could otherwise run code
+    through the session. Call it before anything imports `ray`.
 
     Args:
-        num_cpus: logical CPUs of a local Ray: it may exceed the number of cores.
-        object_store_memory: bytes of shared memory of a local Ray.
-        dashboard: whether a local Ray serves its dashboard.
+        num_cpus: logical CPUs of a Ray that is started: they may exceed the number of cores.
+        at_least: CPUs that a Ray that is joined must have; `num_cpus` if not given.
+        address: "host:port", or "auto" for the Ray that runs on this machine; if empty, see above.
+        object_store_memory: bytes of shared memory on each node of a Ray that is started.
+        dashboard: whether a Ray that is started serves its dashboard.
 
     Raises:
-        PipelineError: no Ray answers at `RAY_ADDRESS`, or it has fewer than `num_cpus` CPUs.
+        PipelineError: no Ray answers at the address, it has too few CPUs, or a node of the
+            allocation did not join.
     """
-    local = not os.environ.get("RAY_ADDRESS")
-    switches = _LOCAL if local or _is_loopback(os.environ["RAY_ADDRESS"]) else {}
-    for key, value in (_ENVIRONMENT | switches | ({} if local else _authentication())).items():
+    address = address or os.environ.get("RAY_ADDRESS")
+    nodes = None if address else allocation.current()
+    loopback = _is_loopback(address) if address else nodes is None
+    switches = _LOCAL if loopback else {}
+    for key, value in (_ENVIRONMENT | switches | (_authentication() if address else {})).items():
         os.environ.setdefault(key, value)
     import ray
 
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     with ExitStack() as stack, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"ray\..*")
-        if local:
+        if address:
+            stack.callback(ray.shutdown)
+            context = _connect(ray, address, at_least or num_cpus, quiet)
+        else:
             folder = stack.enter_context(_session_folder())
             stack.callback(ray.shutdown)
             context = ray.init(
                 address="local",
-                num_cpus=num_cpus,
+                num_cpus=nodes.share(num_cpus) if nodes else num_cpus,
                 object_store_memory=object_store_memory,
                 include_dashboard=dashboard,
+                _node_ip_address=nodes.address if nodes else None,
                 _temp_dir=str(folder),
                 **quiet,
             )
             stack.enter_context(ray_reaper.guard(folder))
-        else:
-            stack.callback(ray.shutdown)
-            context = _connect(ray, num_cpus, quiet)
-        yield _describe(context, ray)
+            if nodes:
+                share = nodes.share(num_cpus)
+                stack.enter_context(ray_nodes.joined(nodes, folder, share, object_store_memory))
+        yield _describe(context, ray, address)
+
+
+def tunnel(*ports: int | str) -> str:
+    """Return the command that makes ports of this machine's loopback interface yours."""
+    forwarded = " ".join(f"-L {port}:127.0.0.1:{port}" for port in ports)
+    # A compute node is reached through the login node that the job was submitted on.
+    login = os.environ.get("SLURM_SUBMIT_HOST", "")
+    jump = f"-J {login} " if login not in ("", socket.gethostname()) else ""
+    return f"ssh -N {forwarded} {jump}{os.environ.get('SLURMD_NODENAME') or socket.gethostname()}"
 
 
 def _is_loopback(address: str) -> bool:
@@ -110,42 +139,46 @@ def _authentication() -> dict[str, str]:
     return {"RAY_AUTH_MODE": "token"} if found else {}
 
 
-def _connect(ray: Any, num_cpus: int, quiet: dict[str, Any]) -> Any:
-    """Connect to `RAY_ADDRESS`, which must offer `num_cpus` CPUs; return Ray's context."""
-    where = f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}"
+def _connect(ray: Any, address: str, num_cpus: int, quiet: dict[str, Any]) -> Any:
+    """Connect to the Ray at `address`, which must offer `num_cpus` CPUs; return its context."""
     try:
-        context = ray.init(**quiet)
+        context = ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         cause = str(error).strip().splitlines()[0]
         raise PipelineError(
-            f"{where}: expected a running Ray, got: {cause}; unset it to start one here"
+            f"Ray at {address}: expected a running Ray, got: {cause};"
+            " unset RAY_ADDRESS (and ray_address) to start one here"
         ) from error
     found = int(ray.cluster_resources().get("CPU", 0))
     if found < num_cpus:
         raise PipelineError(
-            f"{where}: expected at least {num_cpus} CPUs, got {found};"
+            f"Ray at {address}: expected at least {num_cpus} CPUs, got {found};"
             " use a larger cluster or lower train.num_workers"
         )
     return context
 
 
-def _describe(context: Any, ray: Any) -> Session:
-    """Return and print the addresses of the session just started."""
+def _describe(context: Any, ray: Any, joined: str | None) -> Session:
+    """Return and print the addresses of the session."""
     dashboard = context.dashboard_url
-    node = next(node for node in ray.nodes() if node["Alive"])
-    port = node.get("MetricsExportPort")
+    ports = {
+        node["NodeManagerAddress"]: node.get("MetricsExportPort")
+        for node in ray.nodes()
+        if node["Alive"]
+    }
     found = Session(
         address=ray.get_runtime_context().gcs_address,
         folder=Path(context.address_info["session_dir"]),
         dashboard_url=f"http://{dashboard}" if dashboard else None,
-        metrics_url=f"http://{node['NodeManagerAddress']}:{port}/metrics" if port else None,
+        metrics_urls=tuple(f"http://{host}:{port}/metrics" for host, port in ports.items() if port),
         num_gpus=int(ray.cluster_resources().get("GPU", 0)),
     )
     hint = _TOKEN_HINT if dashboard and os.environ.get("RAY_AUTH_MODE") == "token" else ""
-    head = os.environ.get("RAY_ADDRESS")
-    elsewhere = f"as printed by the head of {head}" if head else "off"
+    elsewhere = f"as printed by the head of {joined}" if joined else "off"
     print(f"Ray dashboard: {found.dashboard_url or elsewhere}{hint}", flush=True)
-    print(f"Ray metrics:   {found.metrics_url or 'off'}", flush=True)
+    if dashboard and "SLURM_JOB_ID" in os.environ and not joined:
+        print(f"   from afar:  {tunnel(dashboard.rsplit(':', 1)[1])}", flush=True)
+    print(f"Ray metrics:   {' '.join(found.metrics_urls) or 'off'}", flush=True)
     return found
 
 

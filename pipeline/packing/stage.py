@@ -1,7 +1,7 @@
 """The search stage: a ladder of degrees as Ray tasks, the best claim kept as a certificate."""
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from decimal import Decimal
 from fractions import Fraction
@@ -16,7 +16,14 @@ from pipeline.packing import known
 
 
 def run(
-    bound: config.Bound, *, name: str, seed: int, output: Path, num_workers: int, source: str
+    bound: config.Bound,
+    *,
+    name: str,
+    seed: int,
+    output: Path,
+    num_workers: int,
+    source: str,
+    ray_address: str = "",
 ) -> None:
     """Write trace.json, candidate.json and, last, run.json of one bound to `output`.
 
@@ -24,7 +31,8 @@ def run(
     "bound", "newton_steps", "seconds", "digits"}], "failed": [{"degree", "reason"}]}.
     candidate.json: the certificate of the smallest claimed bound (`certify.format`). All numbers
     are claims of the solver until `pipeline.certify` has proved them. `seed` is recorded only: the
-    search is deterministic. Up to `num_workers` degrees are solved at a time.
+    search is deterministic. Up to `num_workers` degrees are solved at a time, on a Ray of their own
+    or the one at `ray_address` (see `ray_cluster.session`).
 
     Raises:
         SolverError: no degree of the ladder gave a certificate.
@@ -33,7 +41,7 @@ def run(
     with provenance.record(
         output / "run.json", stage="search", name=name, seed=seed, config=bound, source=source
     ) as summary:
-        ladder, failed = _ladder(bound, name, num_workers)
+        ladder, failed = _ladder(bound, name, _attempts(bound, num_workers, ray_address))
         if not ladder:
             raise SolverError(f"bounds.{name}: {failed[0]['reason']}")
         best = min(ladder, key=lambda step: Decimal(step["bound"]))
@@ -73,14 +81,14 @@ def agreeing_digits(value: str, published: known.Known) -> float:
 
 
 def _ladder(
-    bound: config.Bound, name: str, num_workers: int
+    bound: config.Bound, name: str, attempts: Iterable[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the degrees that succeeded and those that failed, both by degree."""
     formulation = bound.formulation
     published = known.two_point_bound(formulation.dim)
     ladder: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
-    for found in _attempts(bound, num_workers):
+    for found in attempts:
         if "reason" in found:
             failed.append(found)
             print(f"{name}: degree {found['degree']} failed: {found['reason']}", flush=True)
@@ -96,9 +104,9 @@ def _ladder(
     return sorted(ladder, key=_degree), sorted(failed, key=_degree)
 
 
-def _attempts(bound: config.Bound, num_workers: int) -> Iterator[dict[str, Any]]:
+def _attempts(bound: config.Bound, num_workers: int, ray_address: str) -> Iterator[dict[str, Any]]:
     """Yield what each degree gave, as the Ray tasks end."""
-    with session(num_cpus=num_workers):
+    with session(num_workers, address=ray_address):
         import ray
 
         task = ray.remote(_attempt)

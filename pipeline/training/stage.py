@@ -35,6 +35,7 @@ def run(
     state: Path,
     store: Path | None,
     source: str,
+    ray_address: str = "",
 ) -> None:
     """Train `run` and write metrics.parquet, checkpoint/, prediction.npz and last run.json.
 
@@ -46,6 +47,7 @@ def run(
         state: folder of snapshots, on a file system that all workers share; gone afterwards.
         store: dataset of an operator run.
         source: digest of the source that the run uses.
+        ray_address: a running Ray to train on; see `ray_cluster.session`.
 
     Raises:
         StoreError: the dataset is unfinished or damaged.
@@ -59,7 +61,7 @@ def run(
         output / "run.json", stage="train", name=name, seed=seed, config=run, source=source
     )
     with record as summary:
-        with ray_cluster.session(num_cpus=run.train.num_workers) as session:
+        with ray_cluster.session(run.train.num_workers, address=ray_address) as session:
             _fit(job, session.num_gpus)
         summary |= outputs.install(job.results, output)
     shutil.rmtree(state, ignore_errors=True)

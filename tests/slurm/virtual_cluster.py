@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from string import Template
-from typing import Self
+from typing import Any, Self
 
 import psutil
 
@@ -65,13 +65,14 @@ def unavailable() -> str | None:
     return None
 
 
-def wait_until(happened: Callable[[], object], what: str, timeout_s: float = _START_S) -> None:
-    """Return as soon as `happened()` is true; fail with `what` after `timeout_s`."""
+def wait_until(happened: Callable[[], Any], what: str, timeout_s: float = _START_S) -> Any:
+    """Return `happened()` as soon as it is true; fail with `what` after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
-    while not happened():
+    while not (found := happened()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {timeout_s:.0f} s for {what}")
         time.sleep(0.05)
+    return found
 
 
 class Machine:

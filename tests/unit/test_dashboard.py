@@ -33,6 +33,13 @@ with session(1) as joined:
     ray.get(publish.remote())
 """
 
+JOIN_BY_ARGUMENT = """
+import sys
+from cluster.ray_cluster import session
+with session(1, address=sys.argv[1]) as joined:
+    print("joined", joined.address)
+"""
+
 
 def wait_for(found, seconds=120.0):
     deadline = time.monotonic() + seconds
@@ -97,6 +104,10 @@ def test_without_prometheus_it_says_what_is_missing(tmp_path, environment):
         assert json.loads(get(f"{url}/api/grafana_health", token))["data"] == {
             "grafanaHost": "DISABLED"
         }
+        address = re.search(r"RAY_ADDRESS=(\S+);", text)[1]
+        joiner, joined = start(tmp_path, environment, "-c", JOIN_BY_ARGUMENT, address)
+        assert joiner.wait(timeout=120) == 0, joined.read_text()
+        assert f"joined {address}" in joined.read_text()
     finally:
         assert not end(process)
 

@@ -12,6 +12,8 @@ rule search:
         "logs/benchmark/search/{bound}.tsv"
     threads: 2
     resources:
+        # "host:port" of a running Ray or "auto"; else the job starts one over its own nodes.
+        ray_address="",
         mem_mb=3000,
         runtime=120,
     params:

@@ -15,6 +15,8 @@ rule train:
         "logs/benchmark/train/{run}.tsv"
     threads: num_workers
     resources:
+        # "host:port" of a running Ray or "auto"; else the job starts one over its own nodes.
+        ray_address="",
         mem_mb=3500,
         runtime=240,
     params:

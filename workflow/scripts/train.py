@@ -14,4 +14,5 @@ with console.stage(snakemake.log[0]):
         state=Path(snakemake.params.state),
         store=Path(snakemake.input.store[0]).parent if snakemake.input.store else None,
         source=snakemake.params.source,
+        ray_address=snakemake.resources.ray_address,
     )

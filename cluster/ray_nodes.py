@@ -1,0 +1,88 @@
+"""The other nodes of an allocation as nodes of the Ray that the driver has started.
+
+The head is a child of the driver, as on a laptop; each other node joins it by `ray start` in a job
+step of its own, for as long as the driver lives. Ports are the system's choice and folders are the
+session's own, so the jobs that share a node do not meet.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+from cluster.allocation import Allocation, running_on
+from pipeline.errors import ClusterError
+
+# A cold file system and a busy node: importing Ray alone takes 5 to 60 seconds.
+_JOIN_S = 300.0
+_LOOK_EVERY_S = 0.2
+
+
+@contextmanager
+def joined(
+    allocation: Allocation, folder: Path, num_cpus: int, object_store_memory: int
+) -> Iterator[None]:
+    """Have every other node of `allocation` join the running session, with `num_cpus` CPUs each.
+
+    Call it after `ray.init`. GPUs are those that SLURM gave the job on that node.
+
+    Raises:
+        ClusterError: a node did not join; its last words are quoted.
+    """
+    import ray
+
+    head = ray.get_runtime_context().gcs_address
+    logs = {node: folder / f"{node}.log" for node in allocation.others}
+    with ExitStack() as stack:
+        processes = {}
+        for node, log in logs.items():
+            # A node may share the driver's folder for temporary files, or have its own.
+            scratch = folder.with_name(f"{folder.name}-{node}")
+            command = _command(head, node, scratch, num_cpus, object_store_memory)
+            processes[node] = stack.enter_context(
+                running_on(allocation, node, command, log, scratch)
+            )
+        print(f"Ray nodes:     waiting for {', '.join(processes)}", flush=True)
+        _await(ray, processes, logs)
+        yield
+
+
+def _command(
+    head: str, node: str, scratch: Path, num_cpus: int, object_store_memory: int
+) -> list[str]:
+    """Return the command that makes the machine it runs on a node of the Ray at `head`."""
+    options = {
+        "address": head,
+        "node-name": node,
+        "num-cpus": num_cpus,
+        "object-store-memory": object_store_memory,
+        "temp-dir": scratch,
+        # Ray's defaults are fixed numbers, which a second Ray on the node would find taken.
+        "min-worker-port": 0,
+        "max-worker-port": 0,
+        "dashboard-agent-listen-port": 0,
+    }
+    flags = [f"--{key}={value}" for key, value in options.items()]
+    return [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *flags]
+
+
+def _await(ray: Any, processes: dict[str, Popen[bytes]], logs: dict[str, Path]) -> None:
+    """Return when all nodes are there."""
+    deadline = time.monotonic() + _JOIN_S
+    while True:
+        alive = {node["NodeName"] for node in ray.nodes() if node["Alive"]}
+        missing = [node for node in processes if node not in alive]
+        if not missing:
+            return
+        for node in missing:
+            if processes[node].poll() is not None or time.monotonic() > deadline:
+                said = logs[node].read_text(errors="replace").split("\n")
+                last = " / ".join([line.strip() for line in said if line.strip()][-3:])
+                raise ClusterError(
+                    f"node {node}: expected Ray to join within {_JOIN_S:.0f} s, got:"
+                    f" {last or 'no word'}; run the job again, or on one node"
+                )
+        time.sleep(_LOOK_EVERY_S)

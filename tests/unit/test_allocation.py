@@ -1,0 +1,54 @@
+"""What an allocation means for those who start something over it."""
+
+import socket
+
+import pytest
+
+from cluster import allocation, ray_cluster
+from cluster.allocation import Allocation
+from pipeline.errors import ClusterError
+
+
+@pytest.mark.parametrize(("total", "nodes", "share"), [(2, 2, 1), (3, 2, 2), (8, 3, 3), (1, 4, 1)])
+def test_every_node_offers_its_share(total, nodes, share):
+    others = tuple(f"n{i}" for i in range(1, nodes))
+    found = Allocation("7", others, "10.0.0.1").share(total)
+    assert found == share and found * nodes >= total
+
+
+def test_there_is_none_outside_of_slurm(monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert allocation.current() is None
+
+
+@pytest.mark.parametrize(("nodes", "here"), [("n1", "n1"), ("n1 n2", "login")])
+def test_one_node_or_the_shell_of_salloc_is_no_allocation(monkeypatch, nodes, here):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURMD_NODENAME", here)
+    monkeypatch.setattr(
+        allocation.slurm_site,
+        "ask",
+        lambda *words: nodes if "hostnames" in words else "JobId=7 NodeList=n[1-2]",
+    )
+    assert allocation.current() is None
+
+
+def test_a_controller_that_is_silent_is_named(monkeypatch):
+    def refuse(*words):
+        raise ClusterError("Unable to contact slurm controller")
+
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setattr(allocation.slurm_site, "ask", refuse)
+    with pytest.raises(
+        ClusterError, match="SLURM job 7: expected the controller to list its nodes"
+    ):
+        allocation.current()
+
+
+def test_the_way_to_a_compute_node_leads_over_the_login_node(monkeypatch):
+    monkeypatch.setenv("SLURMD_NODENAME", "n1")
+    monkeypatch.setenv("SLURM_SUBMIT_HOST", "login")
+    expected = "ssh -N -L 8265:127.0.0.1:8265 -L 3000:127.0.0.1:3000 -J login n1"
+    assert ray_cluster.tunnel(8265, "3000") == expected
+    monkeypatch.setenv("SLURM_SUBMIT_HOST", socket.gethostname())
+    assert "-J" not in ray_cluster.tunnel(8265)
