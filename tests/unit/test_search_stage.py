@@ -22,7 +22,7 @@ def bound(dim: int, degree: int, bits: int = 256) -> config.Bound:
 def without_ray(monkeypatch):
     """Solve the degrees in this process, in the order in which a cluster may return them."""
 
-    def attempts(part, num_workers):
+    def attempts(part, num_workers, ray_address):
         for degree in reversed(two_point.ladder(part.formulation)):
             yield stage._attempt(part.model_dump(mode="json"), degree)
 
