@@ -9,7 +9,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,11 +90,12 @@ def running_on(
     command: Sequence[str],
     log: Path,
     scratch: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `command` on another node during the block; yield the process that stands for it.
 
     Its output goes to `log`. `scratch`, if given, is a folder made on that node before the command
-    starts and removed after it has ended.
+    starts and removed after it has ended; `environment` is added to this process's.
     """
     keep = [f"--scratch={scratch}"] if scratch else []
     # One step for each node: the loss of one node must not end the command on another. A step
@@ -105,7 +106,7 @@ def running_on(
         process = subprocess.Popen(
             [*step, sys.executable, "-m", "cluster.on_node", *keep, *command],
             # The step's geometry would otherwise be taken from that of the driver's step.
-            env=slurm_site.without_slurm_variables(),
+            env=slurm_site.without_slurm_variables() | dict(environment or {}),
             # `srun` hands its input on: on_node ends when it closes.
             stdin=subprocess.PIPE,
             stdout=output,

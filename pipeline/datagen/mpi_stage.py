@@ -5,10 +5,12 @@ rule `simulate` puts the command together (`cluster.mpi.run`).
 """
 
 import argparse
+import platform
 import shutil
 import sys
 import time
 import traceback
+from collections import Counter
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -50,6 +52,7 @@ def run(comm: Any, plan: Plan, *, name: str, record: Path, patience_s: float) ->
                     print(_progress(name, plan, records), flush=True)
             _publish(comm, plan, records)
             summary.update(flow_summary.summarise(plan.dataset, records))
+            summary["ranks_by_node"] = Counter(comm.allgather(platform.node()))
         if comm.rank == 0:
             # Only now: a run killed before its record was written still finds its snapshots.
             shutil.rmtree(plan.partial)

@@ -6,6 +6,7 @@
 """
 
 import os
+import platform
 import shutil
 import time
 from dataclasses import dataclass
@@ -38,15 +39,16 @@ class Plan(folder.Plan[Dataset]):
 def make_shard(index: int, plan: Plan) -> dict[str, Any]:
     """Generate, write and record shard `index`; return its record.
 
-    The record holds for each array what `write_shard` returned, `seconds` of computing, and in
-    every eighth shard the solver's `error` estimate for its first sample. It appears by renaming
-    after both files: a shard with a record is finished. Run again, it writes the same bytes.
+    The record holds for each array what `write_shard` returned, `seconds` of computing on which
+    `node`, and in every eighth shard the solver's `error` estimate for its first sample. It appears
+    by renaming after both files: a shard with a record is finished. Run again, it writes the same
+    bytes.
     """
     count = plan.dataset.samples_per_shard
     started = time.perf_counter()
     blocks = generate_block(plan.dataset, plan.seed, index * count, count)
     seconds = time.perf_counter() - started
-    record: dict[str, Any] = {"seconds": seconds}
+    record: dict[str, Any] = {"seconds": seconds, "node": platform.node()}
     if index % _ESTIMATE_EVERY == 0:
         record["error"] = estimate_error(plan.dataset, plan.seed, index * count)
     for name, block in zip(layout.ARRAYS, blocks, strict=True):

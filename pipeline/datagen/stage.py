@@ -2,12 +2,13 @@
 
 import shutil
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from distributed import KilledWorker, as_completed
 
-from cluster.dask_cluster import client
+from cluster.dask_cluster import client, num_over_memory
 from pipeline import provenance
 from pipeline.config import Dataset
 from pipeline.datagen.shard import Plan, make_shard, publish, resume
@@ -69,7 +70,7 @@ def _compute(
         for future in as_completed(futures):
             index = index_of[future.key]
             if future.status != "finished":
-                raise _failure(name, index, future.exception())
+                raise _failure(name, index, future.exception(), num_over_memory(dask_client))
             done[index] = future.result()
             now = time.perf_counter()
             if now - printed > _PRINT_EVERY_S or len(done) == len(missing):
@@ -83,14 +84,21 @@ def _compute(
     return done
 
 
-def _failure(name: str, index: int, error: BaseException | None) -> PipelineError:
-    """Return the one-line error for a failed task."""
+def _failure(name: str, index: int, error: BaseException | None, over_memory: int) -> PipelineError:
+    """Return the one-line error for a failed task; `over_memory` workers were ended for that."""
     if isinstance(error, PipelineError):
         return type(error)(f"datasets.{name}: shard {index}: {error}")
     if isinstance(error, KilledWorker):
+        limit = error.last_worker.memory_limit / 2**20
+        asked, got = (
+            (f"at most {limit:.0f} MB of memory in a worker", "more")
+            if over_memory
+            else ("a worker to finish it", "the end of the worker")
+        )
         return PipelineError(
-            f"datasets.{name}: shard {index}: expected a worker to finish it, got four killed ones"
-            " (out of memory?); lower samples_per_shard or the number of workers"
+            f"datasets.{name}: shard {index}: expected {asked}, got {got} each of"
+            f" {error.allowed_failures + 1} times; use fewer workers (threads), more memory"
+            " (mem_mb on SLURM) or a lower samples_per_shard"
         )
     return PipelineError(f"datasets.{name}: shard {index}: {type(error).__name__}: {error}")
 
@@ -103,4 +111,5 @@ def _summary(plan: Plan, records: dict[int, dict[str, Any]]) -> dict[str, Any]:
         "seconds_per_sample": seconds / plan.dataset.num_samples,
         "bytes": sum(record[name]["size"] for record in records.values() for name in layout.ARRAYS),
         "max_error": max(record.get("error", 0.0) for record in records.values()),
+        "shards_by_node": Counter(record["node"] for record in records.values()),
     }

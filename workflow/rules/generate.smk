@@ -13,8 +13,10 @@ rule generate:
     wildcard_constraints:
         # All other names, unknown ones too: the params then name the mistake.
         dataset=rf"(?!(?:{flows()})\.){NAME_PATTERN}",
+    # The number of workers is threads x tasks: on SLURM, one task for each node.
     threads: 2
     resources:
+        tasks=1,
         mem_mb=3000,
         runtime=60,
     params:

@@ -12,6 +12,6 @@ with console.stage(snakemake.log[0]):
         seed=snakemake.params.seed,
         store=Path(snakemake.output.store).parent,
         record=Path(snakemake.output.record),
-        num_workers=snakemake.threads,
+        num_workers=snakemake.threads * snakemake.resources.tasks,
         source=snakemake.params.source,
     )
