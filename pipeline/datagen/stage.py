@@ -93,7 +93,7 @@ def _failure(name: str, index: int, error: BaseException | None, over_memory: in
         asked, got = (
             (f"at most {limit:.0f} MB of memory in a worker", "more")
             if over_memory
-            else ("a worker to finish it", "the end of the worker")
+            else ("a worker to finish it", "its end")
         )
         return PipelineError(
             f"datasets.{name}: shard {index}: expected {asked}, got {got} each of"

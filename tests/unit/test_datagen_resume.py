@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +32,7 @@ NUM_SHARDS = 12
 DRIVER = """
 import os, shutil, signal, sys
 from pathlib import Path
+from cluster import memory
 from pipeline.config import Dataset
 from pipeline.datagen import folder, shard, stage
 
@@ -61,6 +64,8 @@ elif die == "after publish":
     stage.publish = after(stage.publish, 1)
 elif die == "before cleaning up":
     stage.shutil = type("Shutil", (), {"rmtree": kill})
+elif die == "never, in 1 GiB":
+    memory.limit = lambda: 2**30
 stage.run(
     Dataset.model_validate_json(sys.argv[4]), name="burgers", seed=seed, num_workers=2,
     store=root / "b.zarr", record=root / "run.json", source="source",
@@ -69,7 +74,29 @@ print("returned")
 """
 
 
-def start(folder, *, seed=1, die="never", **changes):
+# Loaded by each worker, as a site would have Dask load it. The first worker that has finished a
+# shard fills its memory in the middle of the next one, in a thread beside it.
+EATER = """
+import contextlib, os, threading
+from pipeline.datagen import shard
+
+def eat():
+    held = bytearray(b"x") * 2**29
+    threading.Event().wait()
+
+def write(path, record):
+    write_json(path, record)
+    with contextlib.suppress(FileExistsError), open("{marker}", "x"):
+        threading.Thread(target=eat, daemon=True).start()
+
+write_json = shard.write_json
+
+def dask_setup(worker):
+    shard.write_json = write
+"""
+
+
+def start(folder, *, seed=1, die="never", environment=None, **changes):
     # A group of its own, so that the test can tell whether anything of it is left.
     arguments = [str(folder), str(seed), die, json.dumps(DATASET | changes)]
     (folder / "driver.py").write_text(DRIVER)
@@ -78,6 +105,7 @@ def start(folder, *, seed=1, die="never", **changes):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        env=os.environ | (environment or {}),
     )
 
 
@@ -236,6 +264,23 @@ def test_killed_worker_is_replaced(tmp_path, undisturbed):
     check_finished(tmp_path, undisturbed)
 
 
+def test_a_worker_out_of_memory_is_replaced(tmp_path, undisturbed):
+    (tmp_path / "preload").mkdir()
+    eater = tmp_path / "preload/eater.py"
+    eater.write_text(EATER.format(marker=eater.with_name("eaten")))
+    preload = {"DASK_DISTRIBUTED__WORKER__PRELOAD": str([str(eater)])}
+    output = finish(start(tmp_path, die="never, in 1 GiB", environment=preload))
+    (told,) = (line for line in output.splitlines() if line.startswith("Dask: "))
+    reached = re.fullmatch(
+        r"Dask: a worker on 127\.0\.0\.1 reached (\d+) MB, over its part of the memory: it is"
+        r" replaced and its task run again",
+        told,
+    )
+    assert reached and int(reached[1]) > 0.95 * 256
+    shutil.rmtree(eater.parent)
+    check_finished(tmp_path, undisturbed)
+
+
 @pytest.mark.slow
 def test_finished_store_is_replaced_by_another(tmp_path, undisturbed):
     finish(start(tmp_path, seed=2))
@@ -265,10 +310,21 @@ def test_solver_failure_is_one_line_naming_the_shard(tmp_path):
 
 def test_other_failures_of_a_task_are_one_line_too():
     from distributed import KilledWorker
+    from distributed.scheduler import WorkerState
 
     from pipeline.datagen.stage import _failure
 
-    killed = _failure("b", 3, KilledWorker("task", None, 3))
-    assert "datasets.b: shard 3: expected a worker to finish it" in str(killed)
-    full = _failure("b", 3, OSError(28, "No space left on device"))
+    worker = WorkerState(
+        address="tcp://127.0.0.1:1", status="closed", pid=1, name="0", nthreads=1,
+        memory_limit=300 * 2**20, local_directory="/", nanny="", server_id="0",
+    )  # fmt: skip
+    remedy = "; use fewer workers (threads), more memory (mem_mb on SLURM) or a lower samples_per"
+    killed = str(_failure("b", 3, KilledWorker("task", worker, 3), over_memory=4))
+    assert killed.startswith(
+        "datasets.b: shard 3: expected at most 300 MB of memory in a worker, got more each of 4"
+        f" times{remedy}"
+    )
+    killed = str(_failure("b", 3, KilledWorker("task", worker, 3), over_memory=0))
+    assert killed.startswith("datasets.b: shard 3: expected a worker to finish it, got its end")
+    full = _failure("b", 3, OSError(28, "No space left on device"), over_memory=0)
     assert str(full) == "datasets.b: shard 3: OSError: [Errno 28] No space left on device"
