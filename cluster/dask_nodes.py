@@ -19,7 +19,8 @@ from cluster import allocation
 from cluster.allocation import Allocation
 from pipeline.errors import ClusterError
 
-_JOIN_S = 120.0
+# A cold file system and a busy node: importing Dask alone may take a minute.
+_JOIN_S = 300.0
 _POLL_S = 0.1
 
 
@@ -104,19 +105,20 @@ class Nodes:
 
 
 def _await(steps: list[_Step], connected: Client) -> None:
-    started = time.monotonic()
+    deadline = time.monotonic() + _JOIN_S
     while True:
         workers = connected.scheduler_info()["workers"].values()
         present = {str(worker["name"]) for worker in workers}
         missing = [step for step in steps if not step.names <= present]
         if not missing:
             break
-        waited = time.monotonic() - started
+        late = time.monotonic() > deadline
         for step in missing:
-            if waited > _JOIN_S or step.process.poll() is not None:
+            if late or step.process.poll() is not None:
                 raise ClusterError(
-                    f"Dask: expected {step.num_workers} workers on {step.node}, got"
-                    f" {len(step.names & present)} after {waited:.0f} s; {_last_words(step.log)}"
+                    f"node {step.node}: expected {step.num_workers} Dask workers to join within"
+                    f" {_JOIN_S:.0f} s, got {len(step.names & present)}:"
+                    f" {_last_words(step.log)}; run the job again, or on one node"
                 )
         time.sleep(_POLL_S)
     places = Counter(worker["host"] for worker in workers)
@@ -129,4 +131,4 @@ def _last_words(log: IO[bytes]) -> str:
     log.seek(0)
     said = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
     words = [line for line in said if line and not line.startswith("srun: ")] or said
-    return f"its last words: {words[-1]}" if words else "it said nothing"
+    return words[-1] if words else "no word"

@@ -1,6 +1,8 @@
 """Dask workers and MPI ranks of one job on two nodes: their stores, and what they leave behind."""
 
 import json
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,17 +16,27 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 MADE = ("data/waves.run.json", "data/vortex.run.json")
 FOLDER = "--local-directory="
+DATASET = {
+    "problem": {"kind": "burgers", "viscosity": 0.05, "time_step": 2.5e-3},
+    "grid": [256],
+    "num_samples": 240,
+    "num_test": 10,
+    "samples_per_shard": 10,
+}
 DRIVER = """
 import sys
-from cluster.dask_cluster import client
-from pipeline.errors import ClusterError
+from pathlib import Path
+from pipeline.config import Dataset
+from pipeline.datagen import stage
+from pipeline.errors import PipelineError
 
 try:
-    with client(4) as connected:
-        print("all joined", flush=True)
-        sys.stdin.read()
-except ClusterError as error:
-    print(error, flush=True)
+    stage.run(
+        Dataset.model_validate_json(sys.argv[1]), name="waves", seed=1, num_workers=4,
+        store=Path("waves.zarr"), record=Path("waves.run.json"), source="source",
+    )
+except PipelineError as error:
+    sys.exit(str(error))
 """
 
 
@@ -60,39 +72,65 @@ def test_both_nodes_work(over_nodes):
     assert "Dask: 4 workers: 2 on 10.77.0.11, 2 on 10.77.0.12" in log
 
 
-@pytest.fixture
-def driver(slurm, tmp_path):
-    """Start a driver with two workers on each node of a job that outlives it; return its output."""
-    checkout = Checkout.copy_to(tmp_path)
-    (tmp_path / "driver.py").write_text(DRIVER)
-    output = tmp_path / "driver.txt"
-    command = f"sleep infinity | {sys.executable} driver.py >{output}; sleep infinity"
+def drive(folder) -> list[str]:
+    """Return the command that makes the store in `folder`, with four workers."""
+    (folder / "driver.py").write_text(DRIVER)
+    return [sys.executable, "driver.py", json.dumps(DATASET)]
+
+
+def submit(slurm, checkout, *options: str, then: str = "") -> str:
+    """Submit the driver as a job of two nodes and return the job's number."""
+    command = f"{shlex.join(drive(checkout.root))} >>driver.txt 2>&1{then}"
     size = ("--nodes=2", "--ntasks=2", "--cpus-per-task=2", "--mem=3000", "--output=job.txt")
-    submit = ("sbatch", "--parsable", *size, f"--wrap={command}")
-    job = slurm.run(*submit, cwd=tmp_path, env=checkout.environment).stdout.strip()
-    wait_until(output.exists, "the job to start")
-    yield output
+    words = ("sbatch", "--parsable", *options, *size, f"--wrap={command}")
+    return slurm.run(*words, cwd=checkout.root, env=checkout.environment).stdout.strip()
+
+
+@pytest.fixture
+def driven(slurm, tmp_path):
+    """A checkout in which the driver runs in a job that outlives it."""
+    checkout = Checkout.copy_to(tmp_path)
+    job = submit(slurm, checkout, then="; sleep infinity")
+    wait_until((checkout.root / "driver.txt").exists, "the job to start")
+    yield checkout.root
     slurm.run("scancel", job)
     assert_nothing_left(slurm)
 
 
-def test_a_killed_driver_leaves_nothing_on_any_node(slurm, driver):
-    wait_until(lambda: "all joined" in driver.read_text(), "the workers")
+def test_a_killed_driver_leaves_nothing_and_its_shards_are_used(slurm, driven):
+    records = driven / "waves.zarr.partial/shards"
+    wait_until(lambda: list(records.glob("[0-9]*.json")), "a shard")
     assert len(running(slurm, "spawn_main")["n2"]) == len(running(slurm, "spawn_main")["n1"]) == 2
     command = running(slurm, FOLDER)["n2"][0].cmdline()
     (scratch,) = {Path(word.removeprefix(FOLDER)) for word in command if word.startswith(FOLDER)}
     assert scratch.is_dir()
-    (process,) = running(slurm, "driver.py")["n1"]
-    process.kill()
-    wait_until(lambda: not running(slurm, "python"), "the end of the workers")
-    assert not scratch.exists()
+    running(slurm, "driver.py")["n1"][0].kill()
+    # The job itself goes on: nobody but the driver's own ties ends its workers.
+    wait_until(lambda: not running(slurm, sys.executable), "the end of the workers")
     assert slurm.run("squeue", "--noheader", "--format=%T").stdout == "RUNNING\n"
+    assert not scratch.exists() and not (driven / "waves.zarr").exists()
+
+    done = len(list(records.glob("[0-9]*.json")))
+    submit(slurm, Checkout(driven), "--wait")
+    assert f"resuming with {done} of 24 shards" in (driven / "driver.txt").read_text()
+    undisturbed = driven / "undisturbed"
+    undisturbed.mkdir()
+    environment = Checkout(driven).environment
+    subprocess.run(drive(undisturbed), cwd=undisturbed, env=environment, check=True)
+    assert content(driven) == content(undisturbed)
+    assert not list(driven.glob("*.partial"))
 
 
-def test_a_node_whose_workers_do_not_start_is_named(slurm, driver):
+def content(folder) -> dict[str, bytes]:
+    root = folder / "waves.zarr"
+    return {str(x.relative_to(root)): x.read_bytes() for x in root.rglob("*") if x.is_file()}
+
+
+def test_a_node_whose_workers_do_not_start_is_named(slurm, driven):
     wait_until(lambda: "n2" in running(slurm, "cluster.on_node"), "the step on the other node")
     running(slurm, "cluster.on_node")["n2"][0].kill()
-    wait_until(lambda: driver.read_text().endswith("\n"), "the error")
-    (line,) = driver.read_text().splitlines()
-    assert line.startswith("Dask: expected 2 workers on n2, got 0 after ")
-    wait_until(lambda: not running(slurm, "python"), "the end of the workers")
+    wait_until((driven / "driver.txt").read_text, "the error")
+    (line,) = (driven / "driver.txt").read_text().splitlines()
+    expected = "node n2: expected 2 Dask workers to join within 300 s, got 0: "
+    assert line.startswith(expected) and line.endswith("; run the job again, or on one node")
+    wait_until(lambda: not running(slurm, sys.executable), "the end of the workers")
