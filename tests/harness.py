@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SMOKE = "tests/workflow/smoke.yaml"
@@ -39,6 +40,13 @@ class Checkout:
     def command(self, *arguments: str, files: tuple[str, ...] = (SMOKE,)) -> list[str]:
         snakemake = [sys.executable, "-m", "snakemake", *arguments]
         return [*snakemake, "--configfile", *files] if files else snakemake
+
+    def ask_for(self, rule: str, **resources: object) -> None:
+        """Change what the SLURM profile asks for a rule, as a user would."""
+        path = self.root / "slurm/config.yaml"
+        profile = yaml.safe_load(path.read_text())
+        profile["set-resources"].setdefault(rule, {}).update(resources)
+        path.write_text(yaml.safe_dump(profile))
 
     @property
     def environment(self) -> dict[str, str]:

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-import yaml
 from harness import SMOKE, Checkout
 from over_nodes import assert_nothing_left, jobs_of, said, start
 
@@ -32,10 +31,7 @@ def make_checkout(folder):
 
 def test_every_attempt_at_a_shard_exceeds_the_memory_of_a_worker(slurm, tmp_path_factory):
     checkout = make_checkout(tmp_path_factory.mktemp("memory"))
-    path = checkout.root / "slurm/config.yaml"
-    profile = yaml.safe_load(path.read_text())
-    profile["set-resources"]["generate"]["mem_mb"] = "950 * attempt ** 2"
-    path.write_text(yaml.safe_dump(profile))
+    checkout.ask_for("generate", mem_mb="950 * attempt ** 2")
     assert start(slurm, checkout, MADE, files=FILES).wait(timeout=400) == 0, said(checkout)
 
     first, second = jobs_of(slurm, checkout, "generate")

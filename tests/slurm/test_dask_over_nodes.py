@@ -4,10 +4,10 @@ import json
 import shlex
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
-import yaml
 from harness import Checkout
 from over_nodes import assert_nothing_left, jobs_of, running, said, start
 from virtual_cluster import wait_until
@@ -44,11 +44,8 @@ except PipelineError as error:
 def over_nodes(slurm, tmp_path_factory):
     """A checkout in which the smoke experiment's data were made by jobs of two nodes each."""
     checkout = Checkout.copy_to(tmp_path_factory.mktemp("over_nodes"))
-    path = checkout.root / "slurm/config.yaml"
-    profile = yaml.safe_load(path.read_text())
-    profile["set-resources"]["generate"] |= {"nodes": 2, "tasks": 2}
-    profile["set-resources"]["simulate"] |= {"nodes": 2}
-    path.write_text(yaml.safe_dump(profile))
+    checkout.ask_for("generate", nodes=2, tasks=2)
+    checkout.ask_for("simulate", nodes=2)
     assert start(slurm, checkout, *MADE).wait(timeout=400) == 0, said(checkout)
     for rule in ("generate", "simulate"):
         (job,) = jobs_of(slurm, checkout, rule)
@@ -100,7 +97,12 @@ def driven(slurm, tmp_path):
 def test_a_killed_driver_leaves_nothing_and_its_shards_are_used(slurm, driven):
     records = driven / "waves.zarr.partial/shards"
     wait_until(lambda: list(records.glob("[0-9]*.json")), "a shard")
-    assert len(running(slurm, "spawn_main")["n2"]) == len(running(slurm, "spawn_main")["n1"]) == 2
+    workers = running(slurm, "spawn_main")
+    assert {node: len(processes) for node, processes in workers.items()} == {"n1": 2, "n2": 2}
+    for process in chain(*workers.values()):
+        settings = process.environ()
+        # Threads, and Dask's own value that makes the solvers slow: the same on every node.
+        assert settings["OMP_NUM_THREADS"] == "1" and "MALLOC_TRIM_THRESHOLD_" not in settings
     command = running(slurm, FOLDER)["n2"][0].cmdline()
     (scratch,) = {Path(word.removeprefix(FOLDER)) for word in command if word.startswith(FOLDER)}
     assert scratch.is_dir()

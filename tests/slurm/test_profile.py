@@ -1,7 +1,6 @@
 """`snakemake --profile slurm` on a real SLURM without job accounting."""
 
 import os
-import re
 import signal
 import subprocess
 
@@ -86,12 +85,7 @@ def test_a_second_run_submits_nothing(slurm, submitted):
 
 def test_a_job_killed_for_its_memory_is_retried_with_more(slurm, tmp_path):
     checkout = Checkout.copy_to(tmp_path)
-    profile = tmp_path / "slurm/config.yaml"
-    text, edits = re.subn(
-        r"(?<=generate:\n    mem_mb: )8000 \* attempt", "150 * attempt ** 3", profile.read_text()
-    )
-    assert edits == 1
-    profile.write_text(text)
+    checkout.ask_for("generate", mem_mb="150 * attempt ** 3")
     done = submit(slurm, checkout, "data/waves.run.json")
     assert done.returncode == 0, done.stdout + done.stderr
     first, second = jobs_of(slurm, checkout)

@@ -2,8 +2,7 @@
 
 import pytest
 
-from cluster import dask_cluster, memory
-from pipeline.errors import ClusterError
+from cluster import memory
 
 MIB = 2**20
 
@@ -57,19 +56,3 @@ def test_without_an_answer_the_machine_is_the_limit(monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "1")
     monkeypatch.setenv("PATH", "")
     assert memory.limit() == min(memory.psutil.virtual_memory().total, *memory.of_control_groups())
-
-
-def test_workers_are_divided_among_nodes():
-    assert dask_cluster.split(5, 3) == [2, 2, 1]
-    assert dask_cluster.split(1, 2) == [1, 0]
-
-
-def test_workers_share_three_quarters_and_leave_room_for_the_driver():
-    assert dask_cluster.worker_memory(8000 * MIB, 2) == 3000 * MIB
-    assert dask_cluster.worker_memory(1112 * MIB, 2) == 300 * MIB
-    with pytest.raises(ClusterError) as failure:
-        dask_cluster.worker_memory(911 * MIB, 2)
-    assert str(failure.value) == (
-        "Dask: expected at least 912 MB on a node for 2 workers and their driver, got 911 MB;"
-        " use fewer workers (threads) or more memory (mem_mb on SLURM)"
-    )
