@@ -19,7 +19,7 @@ FOLDER = "--local-directory="
 DATASET = {
     "problem": {"kind": "burgers", "viscosity": 0.05, "time_step": 2.5e-3},
     "grid": [256],
-    "num_samples": 240,
+    "num_samples": 160,
     "num_test": 10,
     "samples_per_shard": 10,
 }
@@ -114,7 +114,7 @@ def test_a_killed_driver_leaves_nothing_and_its_shards_are_used(slurm, driven):
 
     done = len(list(records.glob("[0-9]*.json")))
     submit(slurm, Checkout(driven), "--wait")
-    assert f"resuming with {done} of 24 shards" in (driven / "driver.txt").read_text()
+    assert f"resuming with {done} of 16 shards" in (driven / "driver.txt").read_text()
     undisturbed = driven / "undisturbed"
     undisturbed.mkdir()
     environment = Checkout(driven).environment
