@@ -8,10 +8,8 @@ itself. No peer runs here: the specialised solvers are Julia and C++ programs ou
 package index. The last line is one JSON object.
 """
 
-import argparse
 import json
 import os
-import sys
 import time
 from fractions import Fraction
 from math import log10
@@ -20,10 +18,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from flint import arb, ctx, fmpq
 
+from benchmarks.report import Report, parser
 from pipeline.certify import format as certificates
 from pipeline.certify import verify
 from pipeline.packing import known, rounding, solver
-from pipeline.provenance import hardware, versions
 
 # (dim, degree, precision_bits)
 QUICK = [(1, 11, 256), (3, 47, 320), (8, 63, 320), (8, 95, 512), (24, 95, 512)]
@@ -85,26 +83,14 @@ def yardstick(dim: int) -> Fraction:
     return Fraction(int(value.p), int(value.q))
 
 
-def main() -> int:
-    """Run the benchmark and print one JSON object last."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print the JSON object last")
-    parser.add_argument("--quick", action="store_true", help="small degrees, less than a minute")
-    options = parser.parse_args()
-    figures = {}
+def main() -> None:
+    """Run the benchmark and print its figures."""
+    options = parser(__doc__, "small degrees, less than a minute").parse_args()
+    report = Report("bounds", options)
     for dim, degree, bits in QUICK if options.quick else FULL:
-        found = measure(dim, degree, bits)
-        figures[f"n{dim}_degree{degree}"] = found
-        print(
-            f"n = {dim:>2}, degree {degree:>3}: {found['bound']}, {found['digits']:>4} digits,"
-            f" solve {found['solve_s']:>6} s, verify {found['verify_s']:>6} s",
-            flush=True,
-        )
-    if options.json:
-        record = {"benchmark": "bounds", "figures": figures}
-        print(json.dumps({**record, "hardware": hardware(), "versions": versions()}))
-    return 0
+        report.add({f"n{dim}_degree{degree}": measure(dim, degree, bits)})
+    report.finish()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -11,7 +11,6 @@ the process and its children, which repeats on a busy machine, with the wall tim
 best of three where it is short. The last line is one JSON object.
 """
 
-import argparse
 import json
 import os
 import resource
@@ -26,7 +25,7 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.provenance import hardware, versions
+from benchmarks.report import Report, parser
 
 ROOT = Path(__file__).resolve().parents[1]
 # In place of a stage: makes every output of the job, at once.
@@ -113,8 +112,8 @@ def run_all(copy: Path, num_runs: int) -> tuple[float, float]:
     return spent
 
 
-def measure(place: Workplace, copy: Path, num_runs: int, quick: bool) -> dict[str, float]:
-    """Return `<arm>_n<num_runs>_{cpu,wall}_s` for every arm."""
+def measure(place: Workplace, copy: Path, num_runs: int, report: Report, quick: bool) -> None:
+    """Report `<arm>_n<num_runs>_{cpu,wall}_s` for every arm."""
     at = place.snakemake
     arms: dict[str, Callable[[], tuple[float, float]]] = {
         "parse": lambda: at(num_runs, "--list-rules"),
@@ -124,36 +123,27 @@ def measure(place: Workplace, copy: Path, num_runs: int, quick: bool) -> dict[st
     }
     if num_runs <= (100 if quick else 1000):
         arms["local"] = lambda: run_all(copy, num_runs)
-    figures: dict[str, float] = {}
     for name, arm in arms.items():
         tries = [arm()]
         while len(tries) < 3 and tries[0][1] < 10 and name != "local" and not quick:
             tries.append(arm())
         cpu, wall = min(tries)
-        figures |= {f"{name}_n{num_runs}_cpu_s": round(cpu, 2)}
-        figures |= {f"{name}_n{num_runs}_wall_s": round(wall, 2)}
-        print(f"{name:12} n={num_runs:<6} {cpu:8.2f} s CPU {wall:8.2f} s", file=sys.stderr)
-    return figures
+        key = f"{name}_n{num_runs}"
+        report.add({f"{key}_cpu_s": round(cpu, 2), f"{key}_wall_s": round(wall, 2)})
 
 
 def main() -> None:
-    """Print the figures, last as one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="end with one JSON object (always on)")
-    parser.add_argument("--quick", action="store_true", help="no experiment of 10,000 runs")
-    parser.add_argument("--checkout", type=Path, default=ROOT, help="measure another checkout")
-    given = parser.parse_args()
-    figures: dict[str, float] = {}
+    """Run the benchmark and print its figures."""
+    command = parser(__doc__, "no experiment of 10,000 runs")
+    command.add_argument("--checkout", type=Path, default=ROOT, help="measure another checkout")
+    options = command.parse_args()
+    report = Report("dag", options)
     with tempfile.TemporaryDirectory() as folder:
-        place = Workplace(given.checkout.resolve(), Path(folder))
+        place = Workplace(options.checkout.resolve(), Path(folder))
         copy = stand_in_checkout(place.checkout, place.folder)
-        for num_runs in (100, 1000) if given.quick else (100, 1000, 10_000):
-            figures |= measure(place, copy, num_runs, given.quick)
-    result = {
-        "benchmark": "dag", "quick": given.quick, **figures,
-        "hardware": hardware(), "versions": versions(),
-    }  # fmt: skip
-    print(json.dumps(result))
+        for num_runs in (100, 1000) if options.quick else (100, 1000, 10_000):
+            measure(place, copy, num_runs, report, options.quick)
+    report.finish()
 
 
 if __name__ == "__main__":

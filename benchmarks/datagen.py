@@ -10,15 +10,11 @@ CPU seconds of one thread a sample. The last line is one JSON object; exponax is
 not installed.
 """
 
-import argparse
 import importlib.util
-import json
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 
 # Read by jax and the BLAS when they are imported: one thread for every arm.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -30,11 +26,11 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import spsolve
 
+from benchmarks.report import Report, parser
 from pipeline import config
 from pipeline.datagen.sample import stream
 from pipeline.problems.burgers import Burgers
 from pipeline.problems.darcy import Darcy
-from pipeline.provenance import hardware, versions
 from pipeline.solvers import darcy as solver
 
 VISCOSITY, STEP, NUM_POINTS = 0.1, 2.0e-3, 1024
@@ -145,32 +141,15 @@ def darcy(num_points: int, rounds: int) -> dict[str, object]:
     }
 
 
-def measure(quick: bool) -> dict[str, object]:
-    """Return every figure by name, with hardware and versions."""
-    rounds = 3 if quick else 9
-    found = {"benchmark": "datagen", "quick": quick, **burgers(rounds)}
-    for num_points in (64, 241) if quick else (64, 128, 241, 421):
-        found |= darcy(num_points, rounds if num_points < 200 else 3)
-    peers: dict[str, str | None] = {}
-    for package in ("exponax", "jax"):
-        try:
-            peers[package] = version(package)
-        except PackageNotFoundError:
-            peers[package] = None
-    return found | {"hardware": hardware(), "versions": versions(), "peers": peers}
-
-
 def main() -> None:
     """Run the benchmark and print its figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print the JSON object only")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and grids")
-    arguments = parser.parse_args()
-    found = measure(arguments.quick)
-    if not arguments.json:
-        for name, value in found.items():
-            print(f"{name}: {value}", file=sys.stderr)
-    print(json.dumps(found))
+    options = parser(__doc__, "fewer rounds and grids").parse_args()
+    report = Report("datagen", options)
+    rounds = 3 if options.quick else 9
+    report.add(burgers(rounds))
+    for num_points in (64, 241) if options.quick else (64, 128, 241, 421):
+        report.add(darcy(num_points, rounds if num_points < 200 else 3))
+    report.finish("exponax", "jax")
 
 
 if __name__ == "__main__":

