@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import dask
@@ -84,7 +85,7 @@ def client(num_workers: int) -> Iterator[Client]:
             )
         )
         connected = stack.enter_context(Client(cluster))
-        connected.subscribe_topic(_OVER_MEMORY, _tell_of_restart)
+        connected.subscribe_topic(_OVER_MEMORY, partial(_tell_of_restart, memory_limit))
         if job:
             nodes = dask_nodes.Nodes(job, cluster.scheduler_address, memory_limit, security)
             stack.enter_context(nodes.joining(elsewhere, connected))
@@ -118,11 +119,12 @@ def num_over_memory(connected: Client) -> int:
     return len(connected.get_events(_OVER_MEMORY))
 
 
-def _tell_of_restart(event: tuple[float, dict[str, Any]]) -> None:
+def _tell_of_restart(limit: int, event: tuple[float, dict[str, Any]]) -> None:
     _, said = event
     host = said["worker"].split("://")[-1].rsplit(":", 1)[0]
+    # Dask ends a worker at 95% of its limit.
     print(
-        f"Dask: a worker on {host} reached {_megabytes(said['rss'])}, over its part of the memory:"
+        f"Dask: a worker on {host} reached {_megabytes(said['rss'])} of its {_megabytes(limit)}:"
         " it is replaced and its task run again",
         flush=True,
     )

@@ -89,16 +89,18 @@ def _failure(name: str, index: int, error: BaseException | None, over_memory: in
     if isinstance(error, PipelineError):
         return type(error)(f"datasets.{name}: shard {index}: {error}")
     if isinstance(error, KilledWorker):
-        limit = error.last_worker.memory_limit / 2**20
-        asked, got = (
-            (f"at most {limit:.0f} MB of memory in a worker", "more")
-            if over_memory
-            else ("a worker to finish it", "its end")
-        )
+        times = error.allowed_failures + 1
+        # The last one's reason may still be on its way.
+        if over_memory >= times - 1:
+            limit = error.last_worker.memory_limit / 2**20
+            told = (
+                f"to need less than a worker's {limit:.0f} MB, got {times} workers that reached it"
+            )
+        else:
+            told = f"a worker to finish it, got {times} that died"
         return PipelineError(
-            f"datasets.{name}: shard {index}: expected {asked}, got {got} each of"
-            f" {error.allowed_failures + 1} times; use fewer workers (threads), more memory"
-            " (mem_mb on SLURM) or a lower samples_per_shard"
+            f"datasets.{name}: shard {index}: expected {told}; use fewer workers (threads), more"
+            " memory (mem_mb on SLURM) or a lower samples_per_shard"
         )
     return PipelineError(f"datasets.{name}: shard {index}: {type(error).__name__}: {error}")
 

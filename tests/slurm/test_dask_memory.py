@@ -43,8 +43,8 @@ def test_every_attempt_at_a_shard_exceeds_the_memory_of_a_worker(slurm, tmp_path
     assert log.count("Dask: a worker on 127.0.0.1 reached ") >= 4
     (error,) = (line for line in log.splitlines() if line.startswith("error: "))
     assert re.fullmatch(
-        r"error: datasets\.waves: shard [01]: expected at most 219 MB of memory in a worker, got"
-        r" more each of 4 times; use fewer workers \(threads\), more memory \(mem_mb on SLURM\) or"
+        r"error: datasets\.waves: shard [01]: expected to need less than a worker's 219 MB, got"
+        r" 4 workers that reached it; use fewer workers \(threads\), more memory \(mem_mb on SLURM\) or"
         r" a lower samples_per_shard",
         error,
     )

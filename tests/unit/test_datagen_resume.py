@@ -272,8 +272,8 @@ def test_a_worker_out_of_memory_is_replaced(tmp_path, undisturbed):
     output = finish(start(tmp_path, die="never, in 1 GiB", environment=preload))
     (told,) = (line for line in output.splitlines() if line.startswith("Dask: "))
     reached = re.fullmatch(
-        r"Dask: a worker on 127\.0\.0\.1 reached (\d+) MB, over its part of the memory: it is"
-        r" replaced and its task run again",
+        r"Dask: a worker on 127\.0\.0\.1 reached (\d+) MB of its 256 MB: it is replaced and"
+        r" its task run again",
         told,
     )
     assert reached and int(reached[1]) > 0.95 * 256
@@ -318,13 +318,15 @@ def test_other_failures_of_a_task_are_one_line_too():
         address="tcp://127.0.0.1:1", status="closed", pid=1, name="0", nthreads=1,
         memory_limit=300 * 2**20, local_directory="/", nanny="", server_id="0",
     )  # fmt: skip
-    remedy = "; use fewer workers (threads), more memory (mem_mb on SLURM) or a lower samples_per"
-    killed = str(_failure("b", 3, KilledWorker("task", worker, 3), over_memory=4))
-    assert killed.startswith(
-        "datasets.b: shard 3: expected at most 300 MB of memory in a worker, got more each of 4"
-        f" times{remedy}"
+    remedy = (
+        "; use fewer workers (threads), more memory (mem_mb on SLURM) or a lower samples_per_shard"
     )
-    killed = str(_failure("b", 3, KilledWorker("task", worker, 3), over_memory=0))
-    assert killed.startswith("datasets.b: shard 3: expected a worker to finish it, got its end")
+    for over_memory, told in (
+        (4, "to need less than a worker's 300 MB, got 4 workers that reached it"),
+        (3, "to need less than a worker's 300 MB, got 4 workers that reached it"),
+        (1, "a worker to finish it, got 4 that died"),
+    ):
+        killed = _failure("b", 3, KilledWorker("task", worker, 3), over_memory)
+        assert str(killed) == f"datasets.b: shard 3: expected {told}{remedy}"
     full = _failure("b", 3, OSError(28, "No space left on device"), over_memory=0)
     assert str(full) == "datasets.b: shard 3: OSError: [Errno 28] No space left on device"
