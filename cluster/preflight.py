@@ -4,7 +4,8 @@
 
     python -m cluster.preflight [PROFILE] [--probe]
 
-prints one line per problem and exits with 1 if there is any. `--probe` also runs a one-minute job
+prints one line per problem and exits with 1 if there is any. What only a retry would run into is
+a warning: the first attempt may do. `--probe` also runs a one-minute job
 that proves that compute nodes share this folder and that `srun --mpi=pmix` starts one world.
 """
 
@@ -14,6 +15,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster import slurm_site
@@ -28,19 +30,34 @@ _PROGRAMS = ("sbatch", "srun", "scancel", "scontrol", "squeue")
 _SITE_SETTINGS = "cluster/slurm/config.yaml"
 
 
-def problems(requests: Iterable[Request], status_command: str | None) -> list[str]:
-    """Return one line for each thing that would stop or hang the jobs; none if they can run.
+@dataclass(frozen=True)
+class Findings:
+    """One line for each thing that would stop or hang the jobs, and for each that retries meet."""
+
+    problems: list[str]
+    warnings: list[str] = field(default_factory=list)
+
+
+def check(requests: Iterable[Request], status_command: str | None) -> Findings:
+    """Return what would go wrong with the jobs on this site.
 
     Args:
-        requests: what the jobs ask for.
+        requests: what the jobs ask for, retries included.
         status_command: how Snakemake follows jobs, `sacct` or `squeue`; None if unknown.
     """
     try:
         _check_reachable()
         site = slurm_site.read_site(getpass.getuser())
     except ClusterError as error:
-        return [str(error)]
-    return [*_following(site, status_command), *_requests(site, requests)]
+        return Findings([str(error)])
+    distinct = set(requests)
+    first = list(_requests(site, (x for x in distinct if x.attempt == 1)))
+    retries = [
+        line
+        for attempt in sorted({x.attempt for x in distinct} - {1})
+        for line in _requests(site, (x for x in distinct if x.attempt == attempt))
+    ]
+    return Findings([*_following(site, status_command), *first], retries)
 
 
 def _check_reachable() -> None:
@@ -102,7 +119,8 @@ def _requests(site: Site, requests: Iterable[Request]) -> Iterator[str]:
         if pmix and "pmix" in request.mpi:
             found.append(pmix)
         for problem in found:
-            rules.setdefault(problem, []).append(request.rule)
+            again = f" (attempt {request.attempt})" if request.attempt > 1 else ""
+            rules.setdefault(problem, []).append(request.rule + again)
     for problem, names in rules.items():
         yield f"{', '.join(dict.fromkeys(names))}: {problem}"
 
@@ -247,7 +265,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         requests, status_command = read_profile(arguments.profile)
-        found = problems(requests, status_command)
+        found = check(requests, status_command).problems
     except ClusterError as error:
         found = [str(error)]
     if arguments.probe and not found:

@@ -15,7 +15,8 @@ from pipeline.errors import ClusterError
 class Request:
     """What jobs of one rule ask SLURM for; None where they leave it to the site.
 
-    Times are minutes. Memory is for each node; `cpus` and `gpus` are for the whole job.
+    Times are minutes. Memory is for each node; `cpus` and `gpus` are for the whole job. A job that
+    failed is submitted again as attempt 2, and may then ask for more.
     """
 
     rule: str
@@ -27,9 +28,12 @@ class Request:
     cpus: int = 1
     gpus: int = 0
     mpi: str = ""
+    attempt: int = 1
 
     @classmethod
-    def of(cls, rule: str, threads: int, resources: Mapping[str, Any]) -> "Request":
+    def of(
+        cls, rule: str, threads: int, resources: Mapping[str, Any], attempt: int = 1
+    ) -> "Request":
         """Return the request that the SLURM executor makes of a job's resources.
 
         What is not known yet (Snakemake's "<TBD>", or an expression in a profile) is left out.
@@ -50,6 +54,7 @@ class Request:
             cpus=cpus,
             gpus=gpus,
             mpi=str(resources.get("mpi", "")),
+            attempt=attempt,
         )
 
 

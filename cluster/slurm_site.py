@@ -156,12 +156,12 @@ def count_gpus(gres: str) -> int:
 
 
 def minutes(limit: str) -> float:
-    """Return a time limit in minutes; SLURM writes [days-]hours:minutes:seconds."""
+    """Return a time limit in minutes; SLURM writes [days-][hours:]minutes:seconds."""
     if limit.upper() in ("UNLIMITED", "INFINITE", "NONE"):
         return math.inf
     days, _, clock = limit.rpartition("-")
-    hours, mins, secs = (int(x) for x in clock.split(":"))
-    return int(days or 0) * _DAY + hours * _HOUR + mins + secs / 60
+    *hours, mins, secs = (int(x) for x in clock.split(":"))
+    return int(days or 0) * _DAY + sum(hours) * _HOUR + mins + secs / 60
 
 
 def number(limit: str) -> float:

@@ -85,11 +85,12 @@ def test_a_second_run_submits_nothing(slurm, submitted):
 
 def test_a_job_killed_for_its_memory_is_retried_with_more(slurm, tmp_path):
     checkout = Checkout.copy_to(tmp_path)
-    checkout.ask_for("generate", mem_mb="150 * attempt ** 3")
-    done = submit(slurm, checkout, "data/waves.run.json")
+    checkout.ask_for("generate", mem_mb="150 * attempt ** 5")
+    done = submit(slurm, checkout, "--retries=2", "data/waves.run.json")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning: generate (attempt 3): resources: expected at most what" in done.stderr
     first, second = jobs_of(slurm, checkout)
-    assert (first["MinMemoryNode"], second["MinMemoryNode"]) == ("150M", "1200M")
+    assert (first["MinMemoryNode"], second["MinMemoryNode"]) == ("150M", "4800M")
     assert first["JobState"] != "COMPLETED" and second["JobState"] == "COMPLETED"
     log = tmp_path / f"logs/slurm/rule_generate/waves/{first['JobId']}.log"
     assert "memory limit" in log.read_text()

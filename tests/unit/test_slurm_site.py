@@ -56,6 +56,7 @@ def test_a_key_of_a_job_may_hold_colons():
         ("00:05:00", 5),
         ("1-12:00:00", 36 * 60),
         ("00:00:30", 0.5),
+        ("1:30", 1.5),
     ],
 )
 def test_time_limits(limit, expected):
@@ -136,6 +137,21 @@ def test_a_problem_of_several_rules_is_one_line(site):
     assert line.startswith("search, train: slurm_partition: ")
 
 
+def test_what_only_a_retry_would_meet_is_a_warning(site, monkeypatch):
+    monkeypatch.setattr(preflight, "_check_reachable", lambda: None)
+    monkeypatch.setattr(slurm_site, "read_site", lambda user: site)
+    memory = {1: 60000, 2: 130000, 3: 180000}
+    requests = [Request("train", memory_mb=mb, attempt=n) for n, mb in memory.items()]
+    found = preflight.check(requests, None)
+    assert found.problems == []
+    assert [line.split(":")[0] for line in found.warnings] == [
+        "train (attempt 2)",
+        "train (attempt 3)",
+    ]
+    assert "got 1 CPUs, 180000 MB" in found.warnings[1]
+    assert preflight.check(requests[2:], None).problems == []
+
+
 def test_no_default_partition(site):
     del site.partitions["cpu"]
     assert "got none, and the site has no default" in found(site)[0]
@@ -157,7 +173,7 @@ def test_how_jobs_are_followed(command, accounting, age, expected):
 
 def test_without_slurm_the_first_problem_is_the_only_one(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    (line,) = preflight.problems([Request("train")], "squeue")
+    (line,) = preflight.check([Request("train")], "squeue").problems
     assert line.startswith("PATH: expected SLURM's commands, got no sbatch, srun, scancel")
 
 

@@ -95,17 +95,35 @@ def num_ranks(wildcards):
 
 
 def check_cluster():
-    """Return if SLURM, where it is used, can run every planned job; else end with its problems."""
+    """Return if SLURM, where it is used, can run every planned job; else end with its problems.
+
+    What only a retry would run into is printed.
+    """
     if workflow.executor_plugin.name != "slurm":
         return
-    requests = {
-        slurm_request.Request.of(job.name, job.threads, job.resources)
+    # One job for each of the few requests that thousands of jobs make.
+    jobs = {
+        slurm_request.Request.of(job.name, job.threads, job.resources): job
         for job in workflow.dag.needrun_jobs()
         if not job.is_local
     }
-    found = preflight.problems(requests, workflow.executor_settings.status_command)
-    if found:
-        sys.exit("\n".join(found))
+    requests = [*jobs, *(again for job in jobs.values() for again in retries(job))]
+    found = preflight.check(requests, workflow.executor_settings.status_command)
+    if found.problems:
+        sys.exit("\n".join(found.problems))
+    for warning in found.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def retries(job):
+    """Yield what a job would ask for after each failure."""
+    for attempt in range(2, job.restart_times + 2):
+        resources = job.rule.expand_resources(
+            job.wildcards_dict, job.input, attempt, skip_evaluation={"tmpdir"}
+        )
+        yield slurm_request.Request.of(
+            job.name, resources["_cores"], resources, attempt
+        )
 
 
 def closing_table():
