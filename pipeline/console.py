@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pipeline import ownership
+from pipeline import disk, ownership
 from pipeline.errors import PipelineError
 
 
 @contextmanager
-def stage(log: Path | str) -> Iterator[None]:
+def stage(log: Path | str, output: Path | str) -> Iterator[None]:
     """Copy all output of this process and its children to `log` while showing it.
 
     The process ends with the Snakemake that started it.
+
+    Args:
+        log: file of the copy.
+        output: what the stage writes; its file system is named if it is full.
 
     Raises:
         SystemExit: status 1 after printing the one line of a `PipelineError`.
@@ -33,7 +37,8 @@ def stage(log: Path | str) -> Iterator[None]:
     tee.stdin.close()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     try:
-        yield
+        with disk.explained(Path(output)):
+            yield
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -29,5 +29,13 @@ class ResultError(PipelineError):
     """A result file is missing, damaged, or belongs to another experiment."""
 
 
+class DiskError(PipelineError):
+    """A file system has no room for what is written to it."""
+
+
+class TimeLimitError(PipelineError):
+    """A job stopped in order before its time limit, with more to do and something done."""
+
+
 class ClusterError(PipelineError):
     """A cluster cannot be reached, or cannot run what is asked of it."""

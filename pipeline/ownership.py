@@ -1,4 +1,4 @@
-"""One live Snakemake a folder: what a killed one leaves neither blocks nor disturbs the next.
+"""One live Snakemake and one writer a folder: a killed one neither blocks nor disturbs the next.
 
 Snakemake's own locks are files, which outlive a `kill -9` and then stop the next start; so do the
 jobs it was running. The kernel forgets a `flock` with its holder, and tells of a process's end.
@@ -10,13 +10,19 @@ import select
 import signal
 import socket
 import threading
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 import psutil
 
+from pipeline.errors import PipelineError
+
 OWNER = "PIPELINE_OWNER"
+_PATIENCE_S = 300.0
+_POLL_S = 0.1
 _held: list[IO[str]] = []
 
 
@@ -61,6 +67,63 @@ def follow_owner() -> None:
     if _identity(process) != owner:
         _end()
     threading.Thread(target=_follow, args=(descriptor,), daemon=True).start()
+
+
+@contextmanager
+def alone(folder: Path, patience_s: float = _PATIENCE_S) -> Iterator[None]:
+    """Keep every other process out of the block for `folder`; `<folder>.lock` names the holder.
+
+    SLURM may take a node that lost its connection for a dead one and start its job elsewhere; both
+    would write the same files. The second waits. Does nothing on a file system without `flock`.
+
+    Raises:
+        PipelineError: another process still holds the folder after `patience_s`.
+    """
+    path = folder.with_name(f"{folder.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + patience_s
+    while (file := _taken(path)) is None:
+        if time.monotonic() > deadline:
+            holder = path.read_text() or "another"
+            raise PipelineError(
+                f"{folder}: expected to be the only writer, got {holder} still at work;"
+                " wait for it or end it"
+            )
+        time.sleep(_POLL_S)
+    with file:
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _taken(path: Path) -> IO[bytes] | None:
+    """Return the file at `path`, locked and naming this process, or None if another holds it."""
+    file = path.open("ab", buffering=0)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    except OSError:
+        return file
+    if not _is_at(file, path):
+        # Opened before its last holder removed it.
+        file.close()
+        return None
+    job = os.environ.get("SLURM_JOB_ID")
+    holder = f"process {os.getpid()} on {socket.gethostname()}" + (f", job {job}" if job else "")
+    with suppress(OSError):  # a full disk; the lock holds without a name
+        file.truncate(0)
+        file.write(holder.encode())
+    return file
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _identity(process: psutil.Process) -> str:

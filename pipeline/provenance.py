@@ -18,6 +18,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from pipeline import disk
+
 ROOT = Path(__file__).resolve().parent.parent
 # What a stage imports without its numbers depending on it: values of the configuration count
 # through `params`, and where a stage runs never changes what it computes.
@@ -25,6 +27,7 @@ NEUTRAL = frozenset(
     {
         "pipeline.config",
         "pipeline.console",
+        "pipeline.disk",
         "pipeline.errors",
         "pipeline.ownership",
         "pipeline.provenance",
@@ -121,10 +124,9 @@ def record(
 
 def write_json(path: Path, content: object) -> None:
     """Write `content` to `path` under a temporary name, then rename: never half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    os.replace(temporary, path)
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    with disk.replacing(path) as temporary:
+        temporary.write_text(text)
 
 
 def versions() -> dict[str, str]:

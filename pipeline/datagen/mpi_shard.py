@@ -1,32 +1,26 @@
 """One snapshot as one step of a run that can be interrupted, and the records that let it go on.
 
 <store>.partial/key.json             digest of configuration, seed and source; written last
-<store>.partial/lock                 held while ranks write
 <store>.partial/store/               the store being written
 <store>.partial/state/<i>.<r>.npy    û of rank r at snapshot i: a restart repeats the numbers
 <store>.partial/snapshots/<i>.json   one finished snapshot: slabs, checksums of û, diagnostics
 """
 
-import fcntl
 import os
 import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
+from pipeline import disk
 from pipeline.config import Trajectory
 from pipeline.datagen import folder
 from pipeline.errors import StoreError
 from pipeline.provenance import write_json
 from pipeline.store import slabs
 from pipeline.store.reader import block_checksum
-
-_POLL_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -40,37 +34,6 @@ class Plan(folder.Plan[Trajectory]):
     def record(self, snapshot: int) -> Path:
         """Return the file whose existence says that a snapshot is finished."""
         return self.partial / "snapshots" / f"{snapshot}.json"
-
-
-@contextmanager
-def locked(plan: Plan, patience_s: float) -> Iterator[None]:
-    """Hold the folder of `plan` alone (on one rank, for all of them).
-
-    The ranks of a run that was killed a moment ago may still be ending: they are waited for.
-
-    Raises:
-        StoreError: another run still holds it after `patience_s`.
-    """
-    plan.partial.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + patience_s
-    with (plan.partial / "lock").open("w") as file:
-        while not _taken(file):
-            if time.monotonic() > deadline:
-                raise StoreError(
-                    f"{plan.partial}: expected to be the only writer, got another run in progress;"
-                    " wait for it or end it"
-                )
-            time.sleep(_POLL_S)
-        yield
-
-
-def _taken(file: IO[str]) -> bool:
-    """Lock `file` unless another process holds it; the kernel forgets the lock with its holder."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def prepare(plan: Plan) -> list[dict[str, Any]]:
@@ -94,7 +57,7 @@ def clear(plan: Plan) -> None:
     for name in ("state", "snapshots", "store"):
         shutil.rmtree(plan.partial / name, ignore_errors=True)
     for name in ("state", "snapshots"):
-        (plan.partial / name).mkdir()
+        (plan.partial / name).mkdir(parents=True)
     slabs.create(plan.partial / "store", plan.dataset)
     write_json(plan.partial / "key.json", {"digest": plan.digest})
 
@@ -116,11 +79,8 @@ def save(
 ) -> tuple[dict[str, Any], str]:
     """Write one rank's part of a snapshot; return the slab's record and the checksum of û."""
     record = slabs.write_slab(plan.partial / "store", snapshot, rank, velocity)
-    path = plan.state(snapshot, rank)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
+    with disk.replacing(plan.state(snapshot, rank)) as temporary, temporary.open("wb") as file:
         np.save(file, state)
-    os.replace(temporary, path)
     return record, block_checksum(state)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from cluster import mpi
-from pipeline import provenance
+from pipeline import ownership, provenance
 from pipeline.config import TaylorGreen, Trajectory
 from pipeline.datagen import flow_summary, folder, mpi_shard
 from pipeline.datagen.mpi_shard import Plan
@@ -39,7 +39,8 @@ def run(comm: Any, plan: Plan, *, name: str, record: Path, patience_s: float) ->
 
     Raises:
         SolverError: the flow became infinite or NaN; a smaller time step helps.
-        StoreError: a slab on disk differs from what its rank computed, or another run writes it.
+        StoreError: a slab on disk differs from what its rank computed.
+        PipelineError: another run writes the store.
     """
     with ExitStack() as stack:
         mpi.collectively(comm, _lock, comm, stack, plan, patience_s)
@@ -60,7 +61,7 @@ def run(comm: Any, plan: Plan, *, name: str, record: Path, patience_s: float) ->
 
 def _lock(comm: Any, stack: ExitStack, plan: Plan, patience_s: float) -> None:
     if comm.rank == 0:
-        stack.enter_context(mpi_shard.locked(plan, patience_s))
+        stack.enter_context(ownership.alone(plan.partial, patience_s))
 
 
 def _recorded(

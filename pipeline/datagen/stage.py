@@ -1,18 +1,22 @@
 """The generate stage: a Dask graph of one task per shard, resumable at any moment."""
 
+import math
 import shutil
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from distributed import KilledWorker, as_completed
 
+from cluster import time_limit
 from cluster.dask_cluster import client, num_over_memory
-from pipeline import provenance
+from cluster.time_limit import TimeLimit
+from pipeline import disk, ownership, provenance
 from pipeline.config import Dataset
 from pipeline.datagen.shard import Plan, make_shard, publish, resume
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, TimeLimitError
 from pipeline.store import layout
 
 _PRINT_EVERY_S = 2.0
@@ -38,19 +42,23 @@ def run(
     Raises:
         SolverError: a sample could not be solved.
         StoreError: a shard on disk differs from what its task computed.
-        PipelineError: a task failed otherwise, or killed its worker again and again.
+        TimeLimitError: the SLURM job stopped before its time limit; see `time_limit.requeued`.
+        PipelineError: a task failed otherwise, or killed its worker again and again; or another
+            process makes the same store and does not end.
     """
     store = Path(store).absolute()
     plan = Plan(dataset, seed, source, store)
-    with provenance.record(
+    limit = time_limit.of_this_job()
+    recorded = provenance.record(
         Path(record), stage="generate", name=name, seed=seed, config=dataset, source=source
-    ) as summary:
+    )
+    with time_limit.requeued(limit), ownership.alone(plan.partial), recorded as summary:
         done = resume(plan)
         missing = [index for index in range(plan.num_shards) if index not in done]
         if done:
             print(f"generate {name}: resuming with {len(done)} of {plan.num_shards} shards")
         if missing:
-            done |= _compute(plan, missing, name, min(num_workers, len(missing)))
+            done |= _compute(plan, missing, name, min(num_workers, len(missing)), limit)
         publish(plan, done)
         summary.update(_summary(plan, done))
     # Only now: a run killed before its record was written still finds its shards.
@@ -59,18 +67,21 @@ def run(
 
 
 def _compute(
-    plan: Plan, missing: list[int], name: str, num_workers: int
+    plan: Plan, missing: list[int], name: str, num_workers: int, limit: TimeLimit | None
 ) -> dict[int, dict[str, Any]]:
-    """Return the records of the missing shards, made by Dask workers."""
+    """Return the records of the missing shards, made by Dask workers before the time limit."""
     done: dict[int, dict[str, Any]] = {}
     started = printed = time.perf_counter()
     with client(num_workers) as dask_client:
         futures = dask_client.map(make_shard, missing, plan=plan, pure=False)
         index_of = {future.key: index for future, index in zip(futures, missing, strict=True)}
-        for future in as_completed(futures):
+        for future in _finished(futures, limit):
+            if future is None:
+                raise _stopped(name, plan, len(missing), len(done))
             index = index_of[future.key]
             if future.status != "finished":
-                raise _failure(name, index, future.exception(), num_over_memory(dask_client))
+                over_memory = num_over_memory(dask_client)
+                raise _failure(name, plan, index, future.exception(), over_memory)
             done[index] = future.result()
             now = time.perf_counter()
             if now - printed > _PRINT_EVERY_S or len(done) == len(missing):
@@ -84,8 +95,42 @@ def _compute(
     return done
 
 
-def _failure(name: str, index: int, error: BaseException | None, over_memory: int) -> PipelineError:
+def _finished(futures: list[Any], limit: TimeLimit | None) -> Iterator[Any]:
+    """Yield the futures as they finish, and None last if the time limit is near before that."""
+    waiting = set(futures)
+    while waiting:
+        left = limit.seconds() if limit else math.inf
+        try:
+            for future in as_completed(list(waiting), timeout=None if left == math.inf else left):
+                waiting.discard(future)
+                yield future
+        except TimeoutError:
+            if limit is None or limit.is_near():
+                yield None
+                return
+
+
+def _stopped(name: str, plan: Plan, num_missing: int, num_made: int) -> PipelineError:
+    """Return the one-line error for a job that ends before its work."""
+    if not num_made:
+        return PipelineError(
+            f"datasets.{name}: expected a shard to be finished within the job's time limit, got"
+            " none; raise runtime of generate in cluster/slurm/config.yaml or lower"
+            " samples_per_shard"
+        )
+    finished = plan.num_shards - num_missing + num_made
+    return TimeLimitError(
+        f"datasets.{name}: stopped after shard {finished} of {plan.num_shards}"
+        " before the job's time limit"
+    )
+
+
+def _failure(
+    name: str, plan: Plan, index: int, error: BaseException | None, over_memory: int
+) -> PipelineError:
     """Return the one-line error for a failed task; `over_memory` workers were ended for that."""
+    if full := disk.want_of_room(error, plan.store):
+        return full
     if isinstance(error, PipelineError):
         return type(error)(f"datasets.{name}: shard {index}: {error}")
     if isinstance(error, KilledWorker):

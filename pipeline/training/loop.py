@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, Protocol
 from torch import nn
 
 from pipeline.config import TrainSettings
-from pipeline.errors import TrainingError
+from pipeline.errors import TimeLimitError, TrainingError
+from pipeline.training.ending import Ending
 from pipeline.training.step import World, train_step
 from pipeline.training.task import Task
 
@@ -87,16 +88,20 @@ def train(
     settings: TrainSettings,
     checkpoint: Checkpoints,
     report: Callable[[Progress], None],
+    stop: Callable[[], bool] | None = None,
 ) -> History:
     """Train `task.model` to `task.num_steps` and return the history of its metrics.
 
     Starts from the state that `checkpoint.load` returns on every rank, and then takes the same
     steps to the last bit as a run that was never interrupted. The test set is evaluated and the
     state saved (both on rank 0) every `evaluate_every` and `checkpoint_every` steps and at the
-    end; `loss` is the mean over a tenth of `evaluate_every` steps.
+    end; `loss` is the mean over a tenth of `evaluate_every` steps. `stop` is asked on rank 0
+    about once a second.
 
     Raises:
         TrainingError: the loss averaged over the ranks is not finite; on every rank.
+        TimeLimitError: `stop` was true after at least one step, and the state is saved; on every
+            rank after the same step.
     """
     model = task.model
     optimizer, scheduler = task.configure_optimizer(model)
@@ -108,7 +113,22 @@ def train(
         history, first = _unpack(state["history"]), state["step"]
     clock = _Clock(history.elapsed_s)
     log_every = max(1, settings.evaluate_every // _POINTS_PER_EVALUATION)
+    ending = Ending(stop, world, model)
+
+    def save(step: int) -> None:
+        state = {"optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()}
+        checkpoint.save(
+            {**state, "model": model.state_dict(), "step": step, "history": _pack(history)}
+        )
+
     for step in range(first + 1, task.num_steps + 1):
+        if ending.is_here(step - 1 - first):
+            if world.rank == 0:
+                save(step - 1)
+            raise TimeLimitError(
+                f"runs.{name}: stopped after step {step - 1} of {task.num_steps}"
+                " before the job's time limit"
+            )
         loss = train_step(task, model, optimizer, scheduler, step - 1, world)
         if not math.isfinite(loss):
             raise TrainingError(
@@ -129,9 +149,7 @@ def train(
         if evaluate or clock.due():
             report(_progress(task, step, first, loss, history, clock))
         if step % settings.checkpoint_every == 0 or at_end:
-            state = {"optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()}
-            state |= {"model": model.state_dict(), "step": step, "history": _pack(history)}
-            checkpoint.save(state)
+            save(step)
     return history
 
 

@@ -1,7 +1,6 @@
 """The files of a finished run: collected in its state folder, then moved to where they belong."""
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline import disk
 from pipeline.provenance import write_json
 from pipeline.training.loop import Row
 
@@ -46,16 +46,13 @@ def collect(
 
 def install(folder: Path, output: Path) -> dict[str, Any]:
     """Copy the files of `folder` to `output`, each replaced whole; return the summary."""
-    output.mkdir(parents=True, exist_ok=True)
+    disk.sweep(output)
     for name in (METRICS, CHECKPOINT, PREDICTION):
-        source, target = folder / name, output / name
-        temporary = output / f".{name}.tmp"
-        if source.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-            shutil.copytree(source, temporary)
-            shutil.rmtree(target, ignore_errors=True)
-        else:
-            shutil.copy(source, temporary)
-        os.replace(temporary, target)
+        source = folder / name
+        with disk.replacing(output / name) as temporary:
+            if source.is_dir():
+                shutil.copytree(source, temporary)
+            else:
+                shutil.copy(source, temporary)
     summary: dict[str, Any] = json.loads((folder / _SUMMARY).read_text())
     return summary

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from pipeline import disk
+
 _FILE = "snapshot.pt"
 
 
@@ -26,13 +28,10 @@ class Snapshots:
 
     def save(self, state: dict[str, Any]) -> None:
         """Replace the state by `state`, atomically and on disk before the old one goes."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / f".{_FILE}.tmp"
-        with temporary.open("wb") as file:
+        with disk.replacing(self.folder / _FILE) as temporary, temporary.open("wb") as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, self.folder / _FILE)
 
 
 def claim(state: Path, digest: str) -> Path:
@@ -43,4 +42,5 @@ def claim(state: Path, digest: str) -> Path:
             if other != folder:
                 shutil.rmtree(other, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
+    disk.sweep(folder)
     return folder

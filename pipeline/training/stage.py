@@ -9,15 +9,17 @@ from the last snapshot, and its results equal those of an undisturbed run but fo
 import hashlib
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from cluster import ray_cluster
-from pipeline import errors, provenance
+from cluster import ray_cluster, time_limit
+from cluster.time_limit import TimeLimit
+from pipeline import disk, errors, ownership, provenance
 from pipeline.config import OperatorRun, PinnRun
-from pipeline.errors import PipelineError, TrainingError
+from pipeline.errors import PipelineError, TimeLimitError, TrainingError
 from pipeline.training import checkpoint, outputs, progress, snapshot
 from pipeline.training.group import Group
 from pipeline.training.loop import Progress
@@ -53,18 +55,22 @@ def run(
         StoreError: the dataset is unfinished or damaged.
         CheckpointError: the initial checkpoint is damaged or of another model.
         TrainingError: the loss diverged, or the workers failed more than `MAX_FAILURES` times.
+        TimeLimitError: the SLURM job stopped before its time limit; see `time_limit.requeued`.
+        PipelineError: another process trains in the same folder and does not end.
     """
     shown, output, state = output, output.resolve(), state.resolve()
-    folder = snapshot.claim(state, _digest(run, seed, source, store))
-    job = Job(run, name, seed, store.resolve() if store else None, folder)
+    limit = time_limit.of_this_job()
     record = provenance.record(
         output / "run.json", stage="train", name=name, seed=seed, config=run, source=source
     )
-    with record as summary:
-        with ray_cluster.session(run.train.num_workers, address=ray_address) as session:
-            _fit(job, session.num_gpus)
-        summary |= outputs.install(job.results, output)
-    shutil.rmtree(state, ignore_errors=True)
+    with time_limit.requeued(limit), ownership.alone(state):
+        folder = snapshot.claim(state, _digest(run, seed, source, store))
+        job = Job(run, name, seed, store.resolve() if store else None, folder)
+        with record as summary:
+            with ray_cluster.session(run.train.num_workers, address=ray_address) as session:
+                _fit(job, session.num_gpus, limit)
+            summary |= outputs.install(job.results, output)
+        shutil.rmtree(state, ignore_errors=True)
     print(f"{name}: relative_l2 {summary['relative_l2']:.3e}, results in {shown}", flush=True)
 
 
@@ -81,7 +87,7 @@ def _digest(run: PinnRun | OperatorRun, seed: int, source: str, store: Path | No
     return provenance.config_digest(run, seed, source, contents)
 
 
-def _fit(job: Job, num_gpus: int) -> None:
+def _fit(job: Job, num_gpus: int, limit: TimeLimit | None) -> None:
     """Run the workers of `job` to the end; see `run` for what is raised."""
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -95,7 +101,7 @@ def _fit(job: Job, num_gpus: int) -> None:
         resources["GPU"] = min(1, num_gpus / workers)
     trainer = TorchTrainer(
         _work,
-        train_loop_config={"job": job},
+        train_loop_config={"job": job, "limit": limit},
         scaling_config=ScalingConfig(
             num_workers=workers, use_gpu=num_gpus > 0, resources_per_worker=resources
         ),
@@ -124,24 +130,29 @@ def _work(config: dict[str, Any]) -> None:
     import ray.train.torch
 
     job: Job = config["job"]
+    limit: TimeLimit | None = config["limit"]
     if job.error.exists():
         return
     device = ray.train.torch.get_device()
     if device.type == "cpu":
         torch.set_num_threads(1)
-    world = Group()
+    stop = limit.is_near if limit else None
     try:
-        work(job, world=world, device=device, publish=_publisher(job.name))
+        with disk.explained(job.folder):
+            work(job, world=Group(), device=device, publish=_publisher(job.name), stop=stop)
     except PipelineError as error:
-        job.error.write_text(f"{type(error).__name__}\n{error}")
-        # All ranks diverge together; any other failure leaves ranks behind that must be stopped.
-        if not isinstance(error, TrainingError):
+        with suppress(OSError):  # on a full disk the file stays empty
+            job.error.write_text(f"{type(error).__name__}\n{error}")
+        # These end all ranks together; any other failure leaves ranks behind that must be stopped.
+        if not isinstance(error, TrainingError | TimeLimitError):
             raise
 
 
 def _raise_foreseen(job: Job) -> None:
     if job.error.exists():
-        kind, text = job.error.read_text().split("\n", 1)
+        kind, _, text = job.error.read_text().partition("\n")
+        if not text:
+            raise disk.full(job.folder)
         raise getattr(errors, kind)(text)
 
 

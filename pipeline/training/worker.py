@@ -53,12 +53,17 @@ def build_task(job: Job, device: torch.device) -> Task:
 
 
 def work(
-    job: Job, *, world: World, device: torch.device, publish: Callable[[Progress], None]
+    job: Job,
+    *,
+    world: World,
+    device: torch.device,
+    publish: Callable[[Progress], None],
+    stop: Callable[[], bool] | None = None,
 ) -> None:
     """Train, from the last snapshot if there is one; on rank 0 write the results.
 
     Raises:
-        PipelineError: what no retry can cure; see `Task` and `train`.
+        PipelineError: what no retry of the workers can cure; see `Task` and `train`.
     """
     task = build_task(job, device)
     snapshots = Snapshots(job.folder, device)
@@ -74,6 +79,7 @@ def work(
         settings=job.run.train,
         checkpoint=snapshots,
         report=report,
+        stop=stop,
     )
     if world.rank == 0:
         _finish(job, task, history)

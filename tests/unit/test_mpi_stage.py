@@ -13,6 +13,7 @@ import pytest
 from mpi_runner import environment
 
 from cluster import mpi
+from pipeline import ownership
 from pipeline.config import Trajectory
 from pipeline.datagen import mpi_shard
 from pipeline.errors import PipelineError, StoreError
@@ -195,24 +196,24 @@ def test_a_wrong_world_size_is_refused(tmp_path, launched, said, configured, exp
 
 def test_a_second_writer_is_refused(tmp_path):
     plan = mpi_shard.Plan(Trajectory.model_validate(FLOW), 4, "s", tmp_path / "f.zarr")
-    with mpi_shard.locked(plan, 0):
+    with ownership.alone(plan.partial, 0):
         output = refuse(start(tmp_path, patience=0))
     assert output.count("expected to be the only writer") == 1 and "Traceback" not in output
-    assert {path.name for path in plan.partial.iterdir()} == {"lock"}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_waits_for_the_ranks_of_the_one_before(tmp_path):
     plan = mpi_shard.Plan(Trajectory.model_validate(FLOW), 4, "s", tmp_path / "f.zarr")
-    with mpi_shard.locked(plan, 0):
+    with ownership.alone(plan.partial, 0):
         waiting = start(tmp_path)
-        lock = str(plan.partial / "lock")
+        lock = str(plan.partial.with_name("f.zarr.partial.lock"))
 
         def held():
             ranks = psutil.Process(waiting.pid).children(recursive=True)
             return any(lock == file.path for rank in ranks for file in open_files(rank))
 
         poll(held, waiting)
-        assert [path.name for path in plan.partial.iterdir()] == ["lock"]
+        assert not plan.partial.exists()
     finish(waiting)
 
 
