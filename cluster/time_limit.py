@@ -47,15 +47,18 @@ class TimeLimit:
         """Return the seconds left for work, by this machine's clock."""
         return self.asked + self.times.working_s - time.time()
 
-    def is_near(self) -> bool:
-        """Return whether to stop now; asks SLURM again first, for the limit may have been moved."""
-        if self.seconds() > 0:
+    def is_near(self, ahead_s: float = 0.0) -> bool:
+        """Return whether less than `ahead_s` is left for work, so that it is time to stop.
+
+        Asks SLURM again before it says so, for the limit may have been moved.
+        """
+        if self.seconds() > ahead_s:
             return False
         try:
             self.times, self.asked = _ask(self.job_id), time.time()
         except ClusterError:
             return True
-        return self.seconds() <= 0
+        return self.seconds() <= ahead_s
 
 
 def of_this_job() -> TimeLimit | None:

@@ -18,28 +18,39 @@ from typing import Any
 
 import numpy as np
 
-from cluster import mpi
+from cluster import mpi, time_limit
+from cluster.time_limit import TimeLimit
 from pipeline import ownership, provenance
 from pipeline.config import TaylorGreen, Trajectory
 from pipeline.datagen import flow_summary, folder, mpi_shard
 from pipeline.datagen.mpi_shard import Plan
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, TimeLimitError
 from pipeline.solvers import etdrk, mpi_initial
 from pipeline.solvers.mpi_navier_stokes import NavierStokes
 from pipeline.store import slabs
 
 
-def run(comm: Any, plan: Plan, *, name: str, record: Path, patience_s: float) -> None:
+def run(
+    comm: Any,
+    plan: Plan,
+    *,
+    name: str,
+    record: Path,
+    patience_s: float,
+    limit: TimeLimit | None = None,
+) -> None:
     """Write the trajectory of `plan` to its store and rank 0's `run.json` to `record`.
 
     Every rank writes its own slab of every snapshot; nothing is gathered. Killed at any moment and
     started again with the same configuration, seed and source, the run verifies the snapshots that
     are recorded, goes on from the last one and ends with the same bytes as an undisturbed run.
-    Waits `patience_s` for ranks of an earlier run that are still ending.
+    Waits `patience_s` for ranks of an earlier run that are still ending. `limit` counts on rank 0.
 
     Raises:
         SolverError: the flow became infinite or NaN; a smaller time step helps.
         StoreError: a slab on disk differs from what its rank computed.
+        TimeLimitError: the next snapshot would not be finished before `limit`; see
+            `time_limit.requeued`.
         PipelineError: another run writes the store.
     """
     with ExitStack() as stack:
@@ -47,7 +58,10 @@ def run(comm: Any, plan: Plan, *, name: str, record: Path, patience_s: float) ->
         with _recorded(comm, plan, name, record) as summary:
             solver = NavierStokes(comm, plan.dataset.grid[0], plan.dataset.problem.viscosity)
             records, state = _resume(comm, plan, solver, name)
-            for snapshot in range(len(records), plan.dataset.num_snapshots + 1):
+            found = len(records)
+            for snapshot in range(found, plan.dataset.num_snapshots + 1):
+                if len(records) > found:
+                    mpi.collectively(comm, _on_root, comm, _watch_time, limit, plan, name, records)
                 records.append(_snapshot(comm, plan, solver, state, snapshot))
                 if comm.rank == 0:
                     print(_progress(name, plan, records), flush=True)
@@ -147,6 +161,18 @@ def _advance(
     return series
 
 
+def _watch_time(
+    limit: TimeLimit | None, plan: Plan, name: str, records: list[dict[str, Any]]
+) -> None:
+    """Have the job queued again if another snapshot like the last would not be done in time."""
+    if limit is not None and limit.is_near(ahead_s=records[-1]["seconds"]):
+        with time_limit.requeued(limit):
+            raise TimeLimitError(
+                f"datasets.{name}: stopped after snapshot {len(records) - 1} of"
+                f" {plan.dataset.num_snapshots} before the job's time limit"
+            )
+
+
 def _progress(name: str, plan: Plan, records: list[dict[str, Any]]) -> str:
     now, energy, _, dissipation, _ = records[-1]["series"][-1]
     return (
@@ -210,6 +236,7 @@ def main() -> int:
             name=arguments.name,
             record=arguments.record,
             patience_s=arguments.patience,
+            limit=time_limit.of_this_job() if rank == 0 else None,
         )
     except PipelineError as error:
         # Every rank fails alike; one says why.

@@ -96,7 +96,7 @@ def _compute(
 
 
 def _finished(futures: list[Any], limit: TimeLimit | None) -> Iterator[Any]:
-    """Yield the futures as they finish, and None last if the time limit is near before that."""
+    """Yield the futures as they finish; if the time limit is near before that, None last."""
     waiting = set(futures)
     while waiting:
         left = limit.seconds() if limit else math.inf
@@ -106,6 +106,7 @@ def _finished(futures: list[Any], limit: TimeLimit | None) -> Iterator[Any]:
                 yield future
         except TimeoutError:
             if limit is None or limit.is_near():
+                yield from (future for future in waiting if future.done())
                 yield None
                 return
 
