@@ -27,7 +27,9 @@ def stage(log: Path | str, output: Path | str) -> Iterator[None]:
     ownership.follow_owner()
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     # Copied below the level of Python's streams, so that workers' output is caught as well.
-    tee = subprocess.Popen(["tee", str(log)], stdin=subprocess.PIPE, start_new_session=True)
+    # A job that SLURM queued again goes on with its log.
+    mode = ["--append"] if os.environ.get("SLURM_RESTART_COUNT", "0") != "0" else []
+    tee = subprocess.Popen(["tee", *mode, str(log)], stdin=subprocess.PIPE, start_new_session=True)
     assert tee.stdin is not None
     sys.stdout.flush()
     sys.stderr.flush()

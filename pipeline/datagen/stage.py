@@ -80,8 +80,9 @@ def _compute(
                 raise _stopped(name, plan, len(missing), len(done))
             index = index_of[future.key]
             if future.status != "finished":
-                over_memory = num_over_memory(dask_client)
-                raise _failure(name, plan, index, future.exception(), over_memory)
+                error = future.exception()
+                full = disk.want_of_room(error, plan.store)
+                raise full or _failure(name, index, error, num_over_memory(dask_client))
             done[index] = future.result()
             now = time.perf_counter()
             if now - printed > _PRINT_EVERY_S or len(done) == len(missing):
@@ -126,12 +127,8 @@ def _stopped(name: str, plan: Plan, num_missing: int, num_made: int) -> Pipeline
     )
 
 
-def _failure(
-    name: str, plan: Plan, index: int, error: BaseException | None, over_memory: int
-) -> PipelineError:
+def _failure(name: str, index: int, error: BaseException | None, over_memory: int) -> PipelineError:
     """Return the one-line error for a failed task; `over_memory` workers were ended for that."""
-    if full := disk.want_of_room(error, plan.store):
-        return full
     if isinstance(error, PipelineError):
         return type(error)(f"datasets.{name}: shard {index}: {error}")
     if isinstance(error, KilledWorker):

@@ -19,8 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from string import Template
 from typing import Any, Self
@@ -129,14 +129,18 @@ class Machine:
     def processes(self) -> list[psutil.Process]:
         """Return everything that runs here on behalf of jobs."""
         own = {"sleep", "slurmd", "munged", "slurmctld", "slurmscriptd"}
-        found = []
-        for process in self._init.children(recursive=True):
-            try:
-                if process.name() not in own and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-            except psutil.NoSuchProcess:
-                continue
-        return found
+        return [process for process, name in self._running() if name not in own]
+
+    def find(self, name: str) -> list[psutil.Process]:
+        """Return the running processes of this name."""
+        return [process for process, found in self._running() if found == name]
+
+    def _running(self) -> Iterator[tuple[psutil.Process, str]]:
+        with suppress(psutil.NoSuchProcess):  # a machine whose power is cut
+            for process in self._init.children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    if process.status() != psutil.STATUS_ZOMBIE:
+                        yield process, process.name()
 
     def kill(self) -> None:
         """End all processes of this machine, as a power cut would, and wait until they are gone."""
@@ -160,7 +164,8 @@ class VirtualCluster:
             self._ip("link", "add", "br0", "type", "bridge")
             self._ip("addr", "add", "10.77.0.1/24", "dev", "br0")
             self._ip("link", "set", "br0", "up")
-            self._start_controller()
+            self._start_munge()
+            self.start_controller()
             self.nodes: dict[str, Machine] = {}
             for name in NODES:
                 self.start_node(name)
@@ -234,15 +239,25 @@ class VirtualCluster:
         command = ["nsenter", f"--net=/proc/{self.login.pid}/ns/net", _program("ip"), *arguments]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
-    def _start_controller(self) -> None:
-        """Start Munge, then the controller; Munge's socket is a file that all nodes see."""
+    def start_controller(self) -> None:
+        """Start the controller; a second one takes up the jobs of the first."""
+        self.login.daemon(_program("slurmctld"), "-D")
+
+    def kill_controller(self) -> None:
+        """End the controller at once, and wait until it is gone."""
+        killed = self.login.find("slurmctld")
+        for process in killed:
+            process.kill()
+        psutil.wait_procs(killed)
+
+    def _start_munge(self) -> None:
+        """Start Munge, whose socket is a file that all nodes see."""
         run = self.run_folder
         files = [f"--{x}-file={run}/munge.{x}" for x in ("key", "pid", "log", "seed")]
         self.login.daemon(
             _program("munged"), "--foreground", f"--socket={run}/munge.socket", *files
         )
         self._wait_until((run / "munge.socket").exists, "Munge")
-        self.login.daemon(_program("slurmctld"), "-D")
 
     def _write_configuration(self) -> None:
         """Write slurm.conf, the hosts file and a new Munge key."""

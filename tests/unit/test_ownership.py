@@ -1,4 +1,5 @@
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ import psutil
 import pytest
 
 from pipeline import ownership
+from pipeline.errors import PipelineError
 
 CLAIM = """
 import sys
@@ -22,6 +24,29 @@ from pipeline import ownership
 ownership.follow_owner()
 print("following", flush=True)
 sys.stdin.read()
+"""
+
+
+ALONE = """
+import sys
+from pathlib import Path
+from pipeline import ownership
+with ownership.alone(Path(sys.argv[1]), 60):
+    print("alone", flush=True)
+    sys.stdin.read()
+"""
+# Without a lock two of these lose counts.
+COUNT = """
+import sys, time
+from pathlib import Path
+from pipeline import ownership
+print("counting", flush=True)
+counter = Path(sys.argv[1]) / "counter"
+for _ in range(50):
+    with ownership.alone(Path(sys.argv[1]), 60):
+        count = int(counter.read_text())
+        time.sleep(0.0005)
+        counter.write_text(str(count + 1))
 """
 
 
@@ -93,3 +118,37 @@ def test_a_job_without_an_owner_here_runs_on(owner):
     job = start(FOLLOW, **{ownership.OWNER: owner})
     job.stdin.close()
     assert job.wait(timeout=30) == 0
+
+
+def test_one_writer_a_folder(tmp_path):
+    folder = tmp_path / "state"
+    first = start(ALONE, str(folder), SLURM_JOB_ID="7")
+    holder = f"process {first.pid} on {socket.gethostname()}, job 7 still at work"
+    with pytest.raises(PipelineError, match=f"the only writer, got {holder}"):
+        wait_for(folder)
+    first.kill()
+    first.wait()
+    # The kernel forgets the lock with its holder, whose file stays until the next one ends.
+    assert (tmp_path / "state.lock").exists()
+    wait_for(folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def wait_for(folder: Path) -> None:
+    with ownership.alone(folder, 0):
+        assert folder.with_name("state.lock").exists()
+
+
+def test_the_next_writer_starts_when_the_first_ends(tmp_path):
+    first = start(ALONE, str(tmp_path))
+    first.stdin.close()
+    second = start(ALONE, str(tmp_path))
+    assert first.wait(timeout=30) == 0 and second.poll() is None
+    second.kill()
+
+
+def test_writers_that_come_and_go_never_meet(tmp_path):
+    (tmp_path / "counter").write_text("0")
+    writers = [start(COUNT, str(tmp_path)) for _ in range(3)]
+    assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
+    assert (tmp_path / "counter").read_text() == "150"
