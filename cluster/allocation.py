@@ -67,6 +67,13 @@ def current() -> Allocation | None:
         ) from None
 
 
+def last_words(said: bytes) -> str:
+    """Return the last line of what a command said; what `srun` adds to it names no cause."""
+    lines = [line.strip() for line in said.decode(errors="replace").splitlines()]
+    words = [line for line in lines if line and not line.startswith("srun: ")] or lines
+    return words[-1] if words else "no word"
+
+
 def _address_towards(node: str) -> str:
     """Return the address of this machine on the network that leads to `node`.
 

@@ -115,20 +115,13 @@ def _await(steps: list[_Step], connected: Client) -> None:
         late = time.monotonic() > deadline
         for step in missing:
             if late or step.process.poll() is not None:
+                step.log.seek(0)
                 raise ClusterError(
                     f"node {step.node}: expected {step.num_workers} Dask workers to join within"
                     f" {_JOIN_S:.0f} s, got {len(step.names & present)}:"
-                    f" {_last_words(step.log)}; run the job again, or on one node"
+                    f" {allocation.last_words(step.log.read())}; run the job again, or on one node"
                 )
         time.sleep(_POLL_S)
     places = Counter(worker["host"] for worker in workers)
     counts = ", ".join(f"{count} on {host}" for host, count in sorted(places.items()))
     print(f"Dask: {len(workers)} workers: {counts}", flush=True)
-
-
-def _last_words(log: IO[bytes]) -> str:
-    """Return the last thing the workers of a step said; what `srun` adds names no cause."""
-    log.seek(0)
-    said = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
-    words = [line for line in said if line and not line.startswith("srun: ")] or said
-    return words[-1] if words else "no word"

@@ -13,7 +13,7 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
-from cluster.allocation import Allocation, running_on
+from cluster.allocation import Allocation, last_words, running_on
 from pipeline.errors import ClusterError
 
 # A cold file system and a busy node: importing Ray alone takes 5 to 60 seconds.
@@ -79,10 +79,8 @@ def _await(ray: Any, processes: dict[str, Popen[bytes]], logs: dict[str, Path]) 
             return
         for node in missing:
             if processes[node].poll() is not None or time.monotonic() > deadline:
-                said = logs[node].read_text(errors="replace").split("\n")
-                last = " / ".join([line.strip() for line in said if line.strip()][-3:])
                 raise ClusterError(
                     f"node {node}: expected Ray to join within {_JOIN_S:.0f} s, got:"
-                    f" {last or 'no word'}; run the job again, or on one node"
+                    f" {last_words(logs[node].read_bytes())}; run the job again, or on one node"
                 )
         time.sleep(_LOOK_EVERY_S)

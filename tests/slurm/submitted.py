@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import psutil
 from harness import Checkout
+from jobs import jobs_of, running
 from virtual_cluster import VirtualCluster, environment, wait_until
-
-from cluster.slurm_site import parse_records
 
 FAULTS = "tests/slurm/faults.yaml"
 TRAINED = "results/train/ball/run.json"
@@ -41,10 +41,7 @@ class Submitted:
 
     def jobs(self) -> list[dict[str, str]]:
         """Return the controller's records of the jobs of this checkout, oldest first."""
-        shown = self.cluster.run("scontrol", "show", "job", "--oneliner").stdout
-        records = parse_records(shown)
-        ours = (x for x in records if x.get("WorkDir") == str(self.checkout.root))
-        return sorted(ours, key=lambda x: int(x["JobId"]))
+        return jobs_of(self.cluster, self.checkout)
 
     def workers(self) -> list[psutil.Process]:
         """Return the training processes on the nodes."""
@@ -52,15 +49,7 @@ class Submitted:
 
     def processes(self, word: str) -> list[psutil.Process]:
         """Return the processes of jobs whose command line holds `word`."""
-        found = []
-        for node in self.cluster.nodes.values():
-            for process in node.processes():
-                try:
-                    if word in " ".join(process.cmdline()):
-                        found.append(process)
-                except psutil.NoSuchProcess:
-                    continue
-        return found
+        return list(chain(*running(self.cluster, word).values()))
 
     def snapshots(self) -> list[Path]:
         """Return the saved states of unfinished runs."""

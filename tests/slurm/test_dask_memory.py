@@ -4,7 +4,7 @@ import re
 
 import pytest
 from harness import SMOKE, Checkout
-from over_nodes import assert_nothing_left, jobs_of, said, start
+from jobs import assert_nothing_left, jobs_of, said, start
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 

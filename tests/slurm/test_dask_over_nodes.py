@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from harness import Checkout
-from over_nodes import assert_nothing_left, jobs_of, running, said, start
+from jobs import assert_nothing_left, jobs_of, running, said, start
 from virtual_cluster import wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]

@@ -133,18 +133,6 @@ def test_a_killed_worker(submit, expected):
     assert_undisturbed(run, expected)
 
 
-def test_the_killed_head_of_ray(submit, expected):
-    # Ray gives its head a minute to come back.
-    run = submit(RAY_gcs_rpc_server_reconnect_timeout_s="10")
-    run.wait_until(run.snapshots, "a snapshot")
-    (head,) = run.processes("gcs_server")
-    head.kill()
-    assert run.finish() == 0, run.output
-    first, second = run.jobs()
-    assert (first["JobState"], second["JobState"]) == ("FAILED", "COMPLETED")
-    assert_undisturbed(run, expected)
-
-
 def test_a_job_that_slurm_stops_and_queues_again(slurm, submit, expected):
     run = submit()
     run.wait_until(run.snapshots, "a snapshot")

@@ -6,9 +6,8 @@ import subprocess
 
 import pytest
 from harness import Checkout
+from jobs import jobs_of
 from virtual_cluster import environment, wait_until
-
-from cluster.slurm_site import parse_records
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -29,13 +28,6 @@ def submit(slurm, checkout, *arguments: str):
     return slurm.run(
         *command, cwd=checkout.root, env=checkout.environment, check=False, timeout_s=600
     )
-
-
-def jobs_of(slurm, checkout) -> list[dict[str, str]]:
-    """Return the controller's records of the jobs that ran in this checkout, oldest first."""
-    shown = slurm.run("scontrol", "show", "job", "--oneliner").stdout
-    records = (x for x in parse_records(shown) if x.get("WorkDir") == str(checkout.root))
-    return sorted(records, key=lambda x: int(x["JobId"]))
 
 
 @pytest.fixture(scope="module")

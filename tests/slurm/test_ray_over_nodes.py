@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from harness import SMOKE, Checkout
-from over_nodes import assert_nothing_left, jobs_of, running, said, start
+from jobs import assert_nothing_left, jobs_of, running, said, start
 from virtual_cluster import environment, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]

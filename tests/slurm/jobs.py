@@ -1,4 +1,4 @@
-"""What tests of jobs over several nodes share: start one, look at its processes and records."""
+"""What tests of jobs share: start them through Snakemake, look at their processes and records."""
 
 import subprocess
 
@@ -26,11 +26,11 @@ def said(checkout) -> str:
     return (checkout.root / "out.txt").read_text()
 
 
-def jobs_of(slurm, checkout, rule: str) -> list[dict[str, str]]:
-    """Return the controller's records of the jobs of `rule` in this checkout, oldest first."""
+def jobs_of(slurm, checkout, rule: str = "") -> list[dict[str, str]]:
+    """Return the controller's records of the jobs of this checkout, or of a rule, oldest first."""
     shown = slurm.run("scontrol", "show", "job", "--oneliner").stdout
     records = (x for x in parse_records(shown) if x.get("WorkDir") == str(checkout.root))
-    mine = (x for x in records if x["Comment"].startswith(f"rule_{rule}"))
+    mine = (x for x in records if x.get("Comment", "").startswith(f"rule_{rule}"))
     return sorted(mine, key=lambda x: int(x["JobId"]))
 
 
