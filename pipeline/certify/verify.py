@@ -29,30 +29,33 @@ distinct real roots of p in (a, oo) is V(a) - V(oo), V(t) the number of sign cha
 chain p, p', -rem(...), ... Of the possible methods (root isolation, sums of squares, interval
 enclosures) this needs the smallest base of trust: division with remainder in Q[z] and signs of
 rationals. It is a decision procedure: no tolerance, no subdivision depth, no hint of the solver.
+The chain is computed in ball arithmetic first, which proves as much wherever every ball that
+matters excludes zero, and over Q if some ball does not at any of a few precisions.
 
 The bound. vol(B_n) (r/2)^n = (z_r/8)^(n/2) / Gamma(n/2 + 1): the powers of pi cancel. For even n
 the bound is rational; for odd n it is sqrt(R/pi) with R rational, enclosed by one evaluation in
 ball arithmetic. The decimal printed is rounded upward.
 
-Trusted: this file, `format.py`, the integers and polynomials of FLINT, its balls for odd n.
-Cost: K^2 operations on integers that grow to about 2 K times the length of the c_k; a second for
-K = 127 and 100-bit coefficients.
+Trusted: this file, `format.py`, the integers, polynomials and balls of FLINT.
+Cost: K^2 operations on balls of 2^12 to 2^16 bits, 3 seconds for K = 283; over Q on integers that
+grow to about 2 K times the length of the c_k, a minute there.
 """
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import factorial
 from pathlib import Path
 from typing import Any
 
-from flint import arb, ctx, fmpq, fmpq_poly, fmpz
+from flint import arb, arb_poly, ctx, fmpq, fmpq_poly, fmpz
 
 from pipeline.certify.format import KIND, Rejected, TwoPoint, parse, read
 
 BOUND_DIGITS = 24
 _BALL_BITS = 512
+_CHAIN_BITS = (2**12, 2**14, 2**16)
 
 
 @dataclass(frozen=True)
@@ -126,10 +129,10 @@ def obligations(certificate: TwoPoint) -> Iterator[Check]:
         ("transform_nonnegative", "Q on (0, oo)", transform, origin),
         ("function_nonpositive", "P on (z_r, oo)", function, radius),
     ):
-        count, length = roots_beyond(p, point)
+        count, chain = roots_beyond(p, point)
         if count:
             raise Rejected(name, f"{symbol}: expected no root, Sturm's theorem counts {count}")
-        yield Check(name, f"{symbol}: no root (Sturm chain of {length} polynomials)")
+        yield Check(name, f"{symbol}: no root (Sturm chain of {chain})")
 
 
 def polynomials(certificate: TwoPoint) -> tuple[fmpq_poly, fmpq_poly]:
@@ -149,23 +152,71 @@ def polynomials(certificate: TwoPoint) -> tuple[fmpq_poly, fmpq_poly]:
     return function, transform
 
 
-def roots_beyond(p: fmpq_poly, point: fmpq) -> tuple[int, int]:
-    """Return the number of distinct real roots of p in (point, oo) and the Sturm chain's length.
+def roots_beyond(p: fmpq_poly, point: fmpq) -> tuple[int, str]:
+    """Return the number of distinct real roots of p in (point, oo), and how the chain was made.
 
-    Requires p(point) != 0. Members of the chain are divided by positive integers, which changes
-    no sign and keeps them short.
+    Requires p(point) != 0.
     """
     assert p(point) != 0
+    for bits in _CHAIN_BITS:
+        with ctx.workprec(bits):
+            signs = _signs_in_balls(p, point)
+        if signs is not None:
+            return _variation(signs), f"{len(signs)} polynomials, balls of {bits} bits"
+    signs = _signs_exactly(p, point)
+    return _variation(signs), f"{len(signs)} polynomials, exact"
+
+
+# The signs of each member of a chain, (at the point, at infinity).
+Signs = list[tuple[int, int]]
+
+
+def _variation(signs: Signs) -> int:
+    """Return V(point) - V(oo): zeros are skipped when sign changes are counted."""
+    at_point, at_infinity = ([sign for sign in end if sign] for end in zip(*signs, strict=True))
+    return _changes(at_point) - _changes(at_infinity)
+
+
+def _changes(signs: list[int]) -> int:
+    return sum(left != right for left, right in zip(signs, signs[1:], strict=False))
+
+
+def _signs_exactly(p: fmpq_poly, point: fmpq) -> Signs:
+    """Return the signs of the Sturm chain of p, computed over Q.
+
+    Members are divided by positive integers, which changes no sign and keeps them short.
+    """
     chain = [_primitive(p), _primitive(p.derivative())]
     while chain[-1].degree() > 0:
-        remainder = chain[-2] % chain[-1]
-        if remainder == 0:
-            break
-        chain.append(_primitive(-remainder))
-    chain = [member for member in chain if member != 0]
-    at_point = _sign_changes(chain, lambda member: member(point))
-    at_infinity = _sign_changes(chain, lambda member: member[member.degree()])
-    return at_point - at_infinity, len(chain)
+        chain.append(_primitive(-(chain[-2] % chain[-1])))
+    return [(_sign(q(point)), _sign(q[q.degree()])) for q in chain if q != 0]
+
+
+def _signs_in_balls(p: fmpq_poly, point: fmpq) -> Signs | None:
+    """Return the same signs from balls; None if the working precision leaves one open.
+
+    Two steps of division take the degree from d + 2 to d exactly: what cancels is dropped. If all
+    leading balls exclude zero, the degrees fall by one each, as assumed, and the balls enclose the
+    members of the chain up to positive factors.
+    """
+    upper, lower = arb_poly(p), arb_poly(p.derivative())
+    here, signs = arb(point), [(_sign(p(point)), _sign(p[p.degree()]))]
+    for degree in range(p.degree() - 1, -1, -1):
+        leading = lower[degree]
+        at_point, at_infinity = _ball_sign(lower(here)), _ball_sign(leading)
+        if at_point is None or at_infinity is None:
+            return None
+        signs.append((at_point, at_infinity))
+        if degree:
+            partial = upper - arb_poly([0, upper[degree + 1] / leading]) * lower
+            remainder = lower * (partial[degree] / leading) - partial
+            positive = 1 / abs(leading).mid()
+            upper, lower = lower, arb_poly((remainder * positive).coeffs()[:degree])
+    return signs
+
+
+def _ball_sign(value: arb) -> int | None:
+    return 1 if value > 0 else -1 if value < 0 else None
 
 
 def bound(certificate: TwoPoint) -> fmpq:
@@ -203,11 +254,6 @@ def decimal_upward(value: fmpq, digits: int = BOUND_DIGITS) -> str:
 def _primitive(p: fmpq_poly) -> fmpq_poly:
     numerator = p.numer()
     return fmpq_poly(numerator // numerator.content()) if numerator else p
-
-
-def _sign_changes(chain: list[fmpq_poly], value: Callable[[fmpq_poly], fmpq]) -> int:
-    signs = [sign for sign in (_sign(value(member)) for member in chain) if sign]
-    return sum(left != right for left, right in zip(signs, signs[1:], strict=False))
 
 
 def _sign(value: fmpq) -> int:

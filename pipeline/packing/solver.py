@@ -12,7 +12,8 @@ of this degree, normalised by f(0) = f^(0), reaches below z_0. The equations of 
 Jacobian is the matrix of the primal problem (see `rounding`). Heuristic throughout: the numbers
 become a bound only when `pipeline.certify` accepts the certificate made from them.
 
-Cost: one (2m+2)-dimensional solve a Newton step, about 8 steps for each m on the way up.
+Cost: one (2m+2)-dimensional solve a Newton step, 2 to 6 steps for each m on the way up, at low
+precision but for the last m.
 References: Cohn & Elkies, Ann. of Math. 157 (2003), section 7; Afkhami-Jeddi, Cohn, Hartman,
 de Laat, Tajdini, arXiv:2006.02560 (the same equations as the spinless modular bootstrap).
 """
@@ -31,6 +32,7 @@ from pipeline.packing import laguerre
 _NODE_TOLERANCE = 1e-20
 # On the way a solution only has to predict the next one.
 _PATH_TOLERANCE = 1e-5
+_PATH_BITS = 192
 _MAX_STEPS = 16
 # z_0 falls with the degree; late in the path by less than the path resolves.
 _LARGEST_RISE = 1 + 1e-8
@@ -101,11 +103,10 @@ def _climb(dim: arb, last: int, report: Progress) -> tuple[_Iterate | None, int]
     for m in range(last + 1):
         guesses = [[_first_node(float(dim))]] if m == 0 else _guesses(history)
         found = None
-        tolerance = _NODE_TOLERANCE if m == last else _PATH_TOLERANCE
         for guess in guesses:
             if not _increasing(guess):
                 continue
-            found = _newton(dim, [arb(z) for z in guess], tolerance)
+            found = _newton(dim, [arb(z) for z in guess], at_end=m == last)
             if found and (m == 0 or float(found.nodes[0]) < history[-1][0] * _LARGEST_RISE):
                 break
             found = None
@@ -125,8 +126,8 @@ def _descend(start: _Iterate, dim: int) -> tuple[_Iterate | None, int]:
     while here > dim:
         step = min(step, here - dim)
         guess = [(z - s * step).mid() for z, s in zip(current.nodes, slope, strict=True)]
-        tolerance = _NODE_TOLERANCE if here - step <= dim else _PATH_TOLERANCE
-        found = _newton(arb(here - step), guess, tolerance) if _increasing(guess) else None
+        at_end = here - step <= dim
+        found = _newton(arb(here - step), guess, at_end) if _increasing(guess) else None
         if found is None:
             step /= 2
             if step < _SMALLEST_DIM_STEP:
@@ -139,8 +140,19 @@ def _descend(start: _Iterate, dim: int) -> tuple[_Iterate | None, int]:
     return current, steps
 
 
-def _newton(dim: arb, nodes: list[arb], tolerance: float) -> _Iterate | None:
+def _newton(dim: arb, nodes: list[arb], at_end: bool) -> _Iterate | None:
     """Return the converged quadrature near `nodes`, or None (no convergence, a weight <= 0).
+
+    It is exact to `_NODE_TOLERANCE` at the end of the path, before it as rough as the path allows.
+    """
+    if at_end:
+        return _converged(dim, nodes, _NODE_TOLERANCE)
+    with ctx.workprec(min(ctx.prec, _PATH_BITS)):
+        return _converged(dim, nodes, _PATH_TOLERANCE)
+
+
+def _converged(dim: arb, nodes: list[arb], tolerance: float) -> _Iterate | None:
+    """Return the quadrature near `nodes` to `tolerance`, or None.
 
     With d_i the node corrections, linearisation gives, for odd k and scaled by L_k(0),
     sum_i w_i L_k(z_i) + (w_i d_i) L_k'(z_i) = -L_k(0): linear in w_i and w_i d_i.
@@ -198,32 +210,37 @@ def _first_node(dim: float) -> float:
 
 
 def _guesses(history: list[list[float]]) -> Iterator[list[float]]:
-    """Yield starting nodes for the next m, the most plausible first.
-
-    The i-th node from the left tends to a limit as m grows (extrapolated geometrically along
-    columns), the j-th from the right moves on steadily (extrapolated polynomially).
-    """
-    m = len(history)
-    if m == 1:
-        first = history[0][0]
-        for shrink in (0.93, 0.97, 0.9, 1.0):
-            for ratio in (1.5, 1.7, 2.1, 2.5, 3.0, 4.0, 4.5):
-                yield [first * shrink, first * shrink * ratio]
+    """Yield starting nodes for the next m, the most plausible first."""
+    if len(history) > 1:
+        yield [_predicted(history, i) for i in range(len(history) + 1)]
         return
-    for order, shift in ((3, 0), (2, 0), (3, 1), (2, 1), (3, 2), (2, 2), (2, -1)):
-        yield [_predicted(history, i, order, i <= m - 2 - shift) for i in range(m + 1)]
+    first = history[0][0]
+    for shrink in (0.93, 0.97, 0.9, 1.0):
+        for ratio in (1.5, 1.7, 2.1, 2.5, 3.0, 4.0, 4.5):
+            yield [first * shrink, first * shrink * ratio]
 
 
-def _predicted(history: list[list[float]], index: int, order: int, settled: bool) -> float:
-    last = len(history)
+def _predicted(history: list[list[float]], index: int) -> float:
+    """Return where node `index` of the next m is expected.
+
+    As m grows, the i-th node from the left tends to a limit (extrapolated geometrically along its
+    column), the j-th from the right moves on steadily (extrapolated polynomially along its
+    diagonal). What would have been nearest in the last step is taken: near the ends that is
+    clear, in between it changes slowly.
+    """
     column = [row[index] for row in history if len(row) > index]
-    distance = last - index
+    distance = len(history) - index
     diagonal = [row[len(row) - 1 - distance] for row in history if len(row) > distance]
-    if len(column) >= 2 and (settled or len(diagonal) < 2):
-        return _limit(column)
-    if len(diagonal) >= 2:
-        return _extrapolated(diagonal[-order:])
-    return 0.96 * column[-1]
+    methods = ((column, 2, _limit), (diagonal, 2, _linear))
+    best, miss = 0.96 * column[-1] if column else diagonal[-1], float("inf")
+    for values, needed, next_of in (*methods, (diagonal, 3, _quadratic)):
+        if len(values) < needed:
+            continue
+        earlier = values[:-1]
+        missed = abs(next_of(earlier) - values[-1]) if len(earlier) >= needed else float("inf")
+        if missed <= miss:
+            best, miss = next_of(values), missed
+    return best
 
 
 def _limit(column: list[float]) -> float:
@@ -235,8 +252,9 @@ def _limit(column: list[float]) -> float:
     return column[-1] + ratio * last
 
 
-def _extrapolated(values: list[float]) -> float:
-    """Return the next value of the polynomial through two or three equidistant ones."""
-    if len(values) == 2:
-        return 2 * values[1] - values[0]
-    return 3 * values[2] - 3 * values[1] + values[0]
+def _linear(values: list[float]) -> float:
+    return 2 * values[-1] - values[-2]
+
+
+def _quadratic(values: list[float]) -> float:
+    return 3 * values[-1] - 3 * values[-2] + values[-3]

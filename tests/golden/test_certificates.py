@@ -15,8 +15,8 @@ from pipeline.packing import two_point
 FOLDER = Path(__file__).parent / "certificates"
 # dim: (degree, precision_bits, relative distance to the exact density, proved bound)
 STORED = {
-    8: (127, 512, 1.2e-12, "0.253669507901336807634500"),
-    24: (203, 768, 5.0e-12, "0.00192957430941325864072231"),
+    8: (163, 512, 1e-14, "0.253669507901050321468890"),
+    24: (243, 768, 1.2e-13, "0.00192957430940413205849551"),
 }
 
 

@@ -284,7 +284,32 @@ def test_sturm_counts_prescribed_roots(roots, num_complex_pairs, point, scale):
     for root, multiplicity in roots:
         p *= fmpq_poly([fmpq(-root.numerator, root.denominator), 1]) ** multiplicity
     expected = len({root for root, _ in roots if root > point})
-    assert verify.roots_beyond(p, fmpq(point.numerator, point.denominator))[0] == expected
+    at = fmpq(point.numerator, point.denominator)
+    assert verify.roots_beyond(p, at)[0] == expected
+    # Over Q, in balls wherever these decide: simple roots at the least.
+    exact = verify._signs_exactly(p, at)
+    assert verify._variation(exact) == expected
+    with ctx.workprec(1024):
+        balls = verify._signs_in_balls(p, at)
+    if balls is not None:
+        assert balls == exact
+    multiple = num_complex_pairs > 1 or any(count > 1 for _, count in roots)
+    assert not (multiple and balls)
+
+
+def test_a_chain_that_balls_leave_open_is_computed_over_q():
+    double = fmpq_poly([-1, 1]) ** 2 * fmpq_poly([2, 0, 1])
+    count, chain = verify.roots_beyond(double, fmpq(0))
+    assert (count, chain.endswith("exact")) == (1, True)
+    simple = fmpq_poly([-1, 1]) * fmpq_poly([2, 0, 1])
+    count, chain = verify.roots_beyond(simple, fmpq(0))
+    assert (count, chain.endswith("bits")) == (1, True)
+
+
+def test_balls_too_wide_to_decide_say_so():
+    _, transform = verify.polynomials(original(24, 23))
+    with ctx.workprec(64):
+        assert verify._signs_in_balls(transform, fmpq(0)) is None
 
 
 @given(st.fractions(min_value=Fraction(1, 10**9), max_value=10**9))

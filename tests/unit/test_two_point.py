@@ -124,6 +124,20 @@ def test_proved_bounds_meet_the_published_ones(dim, degree, gap):
     assert packing is not None and float(found) > packing.as_float * (1 - 1e-11)
 
 
+# Twelve significant digits, or all that the table has.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("dim", "degree", "digits"), [(17, 203, 12), (25, 251, 12), (36, 323, 12), (48, 403, 10)]
+)
+def test_proved_bounds_have_the_published_digits(dim, degree, digits):
+    published = Fraction(known.two_point_bound(dim).value)
+    assert abs(proved(dim, degree, 1024) / published - 1) < Fraction(1, 2 * 10 ** (digits - 1))
+
+
+def test_dimension_eight_is_within_1e_12_of_its_density():
+    assert abs(float(proved(8, 139)) / (pi**4 / 384) - 1) < 1e-12
+
+
 def test_the_bound_falls_geometrically_with_the_degree():
     # Each double root more gains a factor, about 0.44 in dimension 8.
     gaps = [float(proved(8, 4 * m + 3)) / (pi**4 / 384) - 1 for m in range(2, 13)]
