@@ -56,7 +56,7 @@ class Session:
 def session(
     num_cpus: int,
     *,
-    at_least: int | None = None,
+    min_cpus: int | None = None,
     address: str | None = None,
     object_store_memory: int = OBJECT_STORE_BYTES,
     dashboard: bool = True,
@@ -72,7 +72,7 @@ def session(
 
     Args:
         num_cpus: logical CPUs of a Ray that is started: they may exceed the number of cores.
-        at_least: CPUs that a Ray that is joined must have; `num_cpus` if not given.
+        min_cpus: CPUs that a Ray that is joined must have; `num_cpus` if not given.
         address: "host:port", or "auto" for the Ray that runs on this machine; if empty, see above.
         object_store_memory: bytes of shared memory on each node of a Ray that is started.
         dashboard: whether a Ray that is started serves its dashboard.
@@ -94,7 +94,7 @@ def session(
         warnings.filterwarnings("ignore", module=r"ray\..*")
         if address:
             stack.callback(ray.shutdown)
-            context = _connect(ray, address, at_least or num_cpus, quiet)
+            context = _connect(ray, address, min_cpus or num_cpus, quiet)
         else:
             folder = stack.enter_context(_session_folder())
             stack.callback(ray.shutdown)

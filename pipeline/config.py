@@ -22,8 +22,11 @@ from pydantic import (
     Tag,
     TypeAdapter,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from pipeline.errors import ConfigError
 
@@ -205,14 +208,52 @@ class Full(Frozen):
 Estimator = Annotated[SDGD | Full, Field(discriminator="kind")]
 
 
+def _check_workers(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        found = handler(value)
+    except ValidationError:
+        found = (1, 0)
+    if isinstance(found, tuple) and found[0] > found[1]:
+        raise PydanticCustomError("workers", "expected a number of workers or [fewest, most]")
+    return found
+
+
+Workers = Annotated[PositiveInt | tuple[PositiveInt, PositiveInt], WrapValidator(_check_workers)]
+
+
 class TrainSettings(Frozen):
-    """What every training run needs."""
+    """What every training run needs.
+
+    `batch_size` is what a step takes over all workers. The workers divide it, so their number
+    changes the time of a step and, but for rounding, none of its numbers. `num_workers` is fixed,
+    or [fewest, most]: as many as the cluster has room for, anew whenever nodes come or go.
+    """
 
     learning_rate: PositiveFloat = 1.0e-3
-    num_workers: PositiveInt = 2
+    batch_size: PositiveInt = 20
+    num_workers: Workers = 2
     checkpoint_every: PositiveInt = 200
     evaluate_every: PositiveInt = 200
     precision: Literal["float32", "bfloat16"] = "float32"
+
+    @property
+    def min_workers(self) -> int:
+        """Return the number of workers without which training waits."""
+        return self.num_workers[0] if isinstance(self.num_workers, tuple) else self.num_workers
+
+    @property
+    def max_workers(self) -> int:
+        """Return the number of workers for which there is work."""
+        return self.num_workers[1] if isinstance(self.num_workers, tuple) else self.num_workers
+
+    @model_validator(mode="after")
+    def _a_sample_each(self) -> "TrainSettings":
+        if self.batch_size < self.max_workers:
+            raise ValueError(
+                f"batch_size: expected at least {self.max_workers}, one for each of the"
+                f" num_workers, got {self.batch_size}"
+            )
+        return self
 
 
 class PinnTraining(TrainSettings):
@@ -227,16 +268,8 @@ class OperatorTraining(TrainSettings):
     """Adam on stored samples; `batch_size` samples a step over all workers."""
 
     num_epochs: PositiveInt
-    batch_size: PositiveInt = 20
     weight_decay: NonNegativeFloat = 1.0e-4
     grid_stride: PositiveInt = 1
-
-
-def _divides(batch_size: int, num_workers: int) -> None:
-    if batch_size % num_workers:
-        raise ValueError(
-            f"train.batch_size: expected a multiple of num_workers={num_workers}, got {batch_size}"
-        )
 
 
 class PinnRun(Frozen):
@@ -250,7 +283,6 @@ class PinnRun(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> "PinnRun":
-        _divides(self.train.batch_size, self.train.num_workers)
         if isinstance(self.estimator, SDGD) and self.estimator.sampled_axes > self.problem.dim:
             raise ValueError(
                 f"estimator.sampled_axes: expected at most problem.dim={self.problem.dim},"
@@ -266,11 +298,6 @@ class OperatorRun(Frozen):
     model: FNO
     train: OperatorTraining
     initial_checkpoint: Path | None = None
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "OperatorRun":
-        _divides(self.train.batch_size, self.train.num_workers)
-        return self
 
 
 def _run_tag(value: Any) -> str:
@@ -398,6 +425,15 @@ def parse_run(raw: Mapping[str, Any]) -> PinnRun | OperatorRun:
     """Return one validated run from its mapping, as a job receives it."""
     run: PinnRun | OperatorRun = TypeAdapter(Run).validate_python(raw)
     return run
+
+
+def shaping(part: BaseModel) -> dict[str, Any]:
+    """Return what shapes the numbers of a part, or of an experiment, as JSON values.
+
+    That is all but the number of workers of a run.
+    """
+    train: Any = {"train": {"num_workers"}}
+    return part.model_dump(mode="json", exclude=train | {"runs": {"__all__": train}})
 
 
 def read_yaml(file: Path | str) -> dict[str, Any]:

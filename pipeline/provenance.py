@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from pipeline import disk
+from pipeline.config import shaping
 
 ROOT = Path(__file__).resolve().parent.parent
 # What a stage imports without its numbers depending on it: values of the configuration count
@@ -38,8 +39,11 @@ _REPORTED = ("numpy", "scipy", "torch", "ray", "dask", "zarr", "python-flint", "
 
 
 def config_digest(config: BaseModel | Mapping[str, Any], *more: object) -> str:
-    """Return a SHA-256 digest (hex) of a validated configuration and further JSON values."""
-    content = config.model_dump(mode="json") if isinstance(config, BaseModel) else dict(config)
+    """Return a SHA-256 digest (hex) of a configuration and further JSON values.
+
+    Of a validated configuration what shapes the numbers counts: see `pipeline.config.shaping`.
+    """
+    content = shaping(config) if isinstance(config, BaseModel) else dict(config)
     text = json.dumps([content, *more], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

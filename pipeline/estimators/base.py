@@ -37,6 +37,6 @@ class LaplacianEstimator(Protocol):
 
         Whatever is random comes from `generator` (on the CPU) and is shared by all rows: workers
         that pass generators of equal state estimate the same operator, so that their residuals,
-        and with them the gradients of the squared residuals, may be averaged.
+        and with them the gradients of the squared residuals, may be added.
         """
         ...

@@ -1,7 +1,8 @@
-"""Batches of torch tensors from a store, dealt over ranks shard by shard."""
+"""Batches of torch tensors from a store, or a part of each, read shard by shard."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,34 +12,39 @@ from torch import Tensor
 from pipeline.errors import StoreError
 from pipeline.store.reader import Split, Store, open_store
 
-_SHUFFLED_SHARDS = 8
+_MAX_LANES = 16
 
 
 class ShardLoader:
-    """Yield the batches of one rank; every sample at most once an epoch over all ranks.
+    """Yield the batches of an epoch, or some positions of each; no sample twice in an epoch.
 
-    An epoch puts the shards in random order and the samples of each shard in random order, cuts
-    that sequence into `world_size` equal runs, and shuffles each run within windows of up to 8
-    shards (fewer if the cache is smaller), so that a stream touches few shards at a time. All of
-    it is a pure function of (seed, epoch, rank) and the constructor's arguments.
+    The batch of (seed, epoch, index) does not depend on who reads which positions of it. An epoch
+    puts the shards in random order and the samples of each shard in random order. That sequence is
+    cut into lanes, runs of consecutive samples, and lane l of L fills the positions from
+    l·B // L to (l + 1)·B // L of every batch. A batch so mixes L shards, and a process that reads
+    1/W of the positions reads the shards of the lanes there: 1/W of the store and a shard a lane
+    if W divides L. If W > L, each shard is read by W / L processes.
 
-    Every rank gets `batches_per_epoch = n // (world_size * batch_size)` batches; the remaining
-    n mod (world_size * batch_size) samples, different ones each epoch, are left out. If that is
-    zero every sample is seen exactly once. Decoded, strided shards are cached (least recently
-    used) within `cache_bytes`: small data is read once, large data streams.
+    L is 1, 2, 4, 8 or 16: no more than `batch_size`, nor than `cache_bytes` has room for two
+    shards a lane (the one it leaves and the one it enters). Lanes are few where shards are large:
+    at the default budget 16 up to 8 MiB a strided shard, 1 beyond 64 MiB.
+
+    An epoch has `batches_per_epoch = n // batch_size` batches; the remaining n mod batch_size
+    samples, different ones each epoch, are left out. Decoded, strided shards are cached (least
+    recently used) within `cache_bytes`: small data is read once, large data streams.
 
     Args:
         store: an open store or its path.
         split: "train" or "test".
-        batch_size: samples a batch on this rank.
-        rank: this rank, 0 <= rank < world_size.
-        world_size: number of ranks that share the split.
+        batch_size: samples in a whole batch.
         seed: seed of all shuffling.
+        positions: the part of every batch that is read.
         grid_stride: keep every `grid_stride`-th grid point along each axis, starting at 0.
-        cache_bytes: budget of decoded shards held in memory by this rank.
+        cache_bytes: budget of decoded shards held in memory; it shapes the batches, so every
+            reader of a run must be given the same.
 
     Raises:
-        StoreError: the split holds fewer than world_size * batch_size samples.
+        StoreError: the split holds fewer than `batch_size` samples.
     """
 
     def __init__(
@@ -46,44 +52,42 @@ class ShardLoader:
         store: Store | Path,
         split: Split,
         batch_size: int,
-        rank: int,
-        world_size: int,
         seed: int,
+        *,
+        positions: slice = slice(None),
         grid_stride: int = 1,
         cache_bytes: int = 2**28,
     ) -> None:
         self.store = store if isinstance(store, Store) else open_store(store)
         self.split, self.batch_size, self.seed = split, batch_size, seed
-        self.rank, self.world_size = rank, world_size
-        self.grid_stride, self.cache_bytes = grid_stride, cache_bytes
+        self.positions, self.grid_stride, self.cache_bytes = positions, grid_stride, cache_bytes
         num_samples = self.store.num_samples(split)
-        self.batches_per_epoch = num_samples // (world_size * batch_size)
+        self.batches_per_epoch = num_samples // batch_size
         if not self.batches_per_epoch:
             raise StoreError(
-                f"{self.store.path}: {split}: expected at least {world_size * batch_size} samples"
-                f" ({world_size} ranks x batch {batch_size}), got {num_samples};"
-                " use a smaller batch or a larger dataset"
+                f"{self.store.path}: {split}: expected at least {batch_size} samples (one batch),"
+                f" got {num_samples}; use a smaller batch or a larger dataset"
             )
+        room = cache_bytes // (2 * self._shard_bytes())
+        # A power of two: what most numbers of processes divide.
+        self.num_lanes = 1 << max(1, min(_MAX_LANES, batch_size, room)).bit_length() - 1
         self._cache: OrderedDict[int, tuple[np.ndarray, np.ndarray]] = OrderedDict()
         self._cached_bytes = 0
 
     def order(self, epoch: int) -> np.ndarray:
-        """Return the sample indices of this rank in `epoch`: (batches_per_epoch * batch_size,)."""
+        """Return the samples of every whole batch of `epoch`: (batches_per_epoch, batch_size)."""
         size, num_shards = self.store.samples_per_shard, self.store.num_shards(self.split)
-        shared = np.random.default_rng([self.seed, epoch])
-        shards = shared.permutation(num_shards)
-        samples = np.concatenate([shard * size + shared.permutation(size) for shard in shards])
-        length = self.batches_per_epoch * self.batch_size
-        mine = samples[self.rank * length : (self.rank + 1) * length]
-        own = np.random.default_rng([self.seed, epoch, self.rank])
-        window = self._window() * size
-        pieces = [own.permutation(mine[at : at + window]) for at in range(0, length, window)]
-        return np.concatenate(pieces)
+        rng = np.random.default_rng([self.seed, epoch])
+        shards = rng.permutation(num_shards)
+        samples = np.concatenate([shard * size + rng.permutation(size) for shard in shards])
+        steps = self.batches_per_epoch
+        edges = [lane * self.batch_size // self.num_lanes for lane in range(self.num_lanes + 1)]
+        lanes = [samples[a * steps : b * steps].reshape(steps, b - a) for a, b in pairwise(edges)]
+        return np.concatenate(lanes, axis=1)
 
-    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (inputs, targets), each (batch_size, C, *strided grid), for every batch."""
-        order = self.order(epoch).reshape(self.batches_per_epoch, self.batch_size)
-        for batch in order:
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (inputs, targets), each (positions, C, *strided grid), of batches first, ..."""
+        for batch in self.order(epoch)[first:, self.positions]:
             yield self._gather(batch)
 
     def _gather(self, samples: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -117,11 +121,9 @@ class ShardLoader:
         every = slice(None, None, self.grid_stride)
         return np.ascontiguousarray(block[(slice(None), slice(None), *[every] * (block.ndim - 2))])
 
-    def _window(self) -> int:
-        """Return how many shards are shuffled together: all of them must fit in the cache."""
+    def _shard_bytes(self) -> int:
+        """Return the size of a strided shard in memory."""
         values = 0
         for channels, *grid in (self.store.input_shape, self.store.target_shape):
             values += channels * int(np.prod([-(-n // self.grid_stride) for n in grid]))
-        shard_bytes = values * self.store.samples_per_shard * self.store.dtype.itemsize
-        # One place is left for the shard that a run shares with its neighbour.
-        return max(1, min(_SHUFFLED_SHARDS, self.cache_bytes // shard_bytes - 1))
+        return values * self.store.samples_per_shard * self.store.dtype.itemsize

@@ -99,7 +99,7 @@ def train(
     about once a second.
 
     Raises:
-        TrainingError: the loss averaged over the ranks is not finite; on every rank.
+        TrainingError: the loss of a step is not finite; on every rank.
         TimeLimitError: `stop` was true after at least one step, and the state is saved; on every
             rank after the same step.
     """

@@ -2,12 +2,12 @@
 
 Relative L2 error of a sample: ‖prediction - truth‖₂ / ‖truth‖₂ over all channels and grid points;
 of a set of samples: the mean over the samples. The loss is the same quantity on a batch.
-Batches are functions of (seed, epoch, rank), so a resumed run continues bit for bit.
+The batch of a step is a function of (seed, step), whatever the number of workers that share it, so
+a resumed run continues: with as many workers bit for bit, with more or fewer up to rounding.
 """
 
 import importlib
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from pipeline import config
 from pipeline.models.normalised import Normalised
 from pipeline.store.loader import ShardLoader
 from pipeline.store.reader import Store, open_store
+from pipeline.training.task import share
 
 _WARMUP = 0.2
 
@@ -65,27 +66,35 @@ class Task:
         return optimizer, schedule
 
     def loss(self, model: nn.Module, step: int, rank: int, world_size: int) -> Tensor:
-        """Return the mean relative L2 error of this rank's share of the step's batch."""
+        """Return this rank's part of the mean relative L2 error over the step's batch."""
         inputs, targets = (x.to(self.device) for x in self._batch(step, rank, world_size))
-        return relative_l2(self._predict(model, inputs), targets).mean()
+        errors = relative_l2(self._predict(model, inputs), targets)
+        return errors.sum() / self.samples_per_step
 
     def _predict(self, model: nn.Module, inputs: Tensor) -> Tensor:
-        """Return the prediction in float32, the network in the run's precision."""
+        """Return the prediction in the parameters' dtype, the network in the run's precision."""
+        dtype = next(model.parameters()).dtype
         low = self.run.train.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
-            output: Tensor = model(inputs.float())
-        return output.float()
+            output: Tensor = model(inputs.to(dtype))
+        return output.to(dtype)
 
     def _batch(self, step: int, rank: int, world_size: int) -> tuple[Tensor, Tensor]:
-        """Return the batch of `step`; free if steps come in order, else the epoch is replayed."""
-        if self._loader is None:
-            share = self.samples_per_step // world_size
+        """Return this rank's share of the batch of `step`; fastest if steps come in order."""
+        positions = share(self.samples_per_step, rank, world_size)
+        if self._loader is None or self._loader.positions != positions:
+            self._next_step = -1
             self._loader = ShardLoader(
-                self.store, "train", share, rank, world_size, self.seed, self.run.train.grid_stride
+                self.store,
+                "train",
+                self.samples_per_step,
+                self.seed,
+                positions=positions,
+                grid_stride=self.run.train.grid_stride,
             )
         epoch, index = divmod(step, self.steps_per_epoch)
         if index == 0 or step != self._next_step:
-            self._batches = islice(self._loader.epoch(epoch), index, None)
+            self._batches = self._loader.epoch(epoch, index)
         self._next_step = step + 1
         return next(self._batches)
 

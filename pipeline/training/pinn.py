@@ -2,7 +2,7 @@
 
 Loss = mean of (R / (2d))², R = Δu + g(u) - f with Δu from the run's estimator. Nothing is stored
 between steps: points and axes of a step are functions of (seed, step), so a resumed run continues
-bit for bit. The gradients of workers may be averaged: they share the axes and split the points.
+bit for bit. The gradients of workers may be added: they share the axes and split the points.
 
 A sampled Laplacian adds its variance to the mean of the squared residual, so the minimiser of the
 loss is biased towards functions whose ∂²u/∂x_i² vary little with i (the estimate itself is
@@ -27,6 +27,7 @@ from pipeline import config
 from pipeline.errors import ConfigError
 from pipeline.estimators.base import HardConstrained, LaplacianEstimator
 from pipeline.problems.two_body import Problem, RelativeErrors, relative_errors
+from pipeline.training.task import share
 
 # Streams of random numbers: a new purpose gets a new number.
 _MODEL, _POINTS, _AXES, _TEST, _RAY = range(5)
@@ -77,27 +78,26 @@ class Task:
         return 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / self.num_steps)))
 
     def loss(self, model: nn.Module, step: int, rank: int, world_size: int) -> Tensor:
-        """Return the mean squared scaled residual over this rank's share of the step's points.
+        """Return this rank's part of the mean squared scaled residual over the step's points.
 
         `model` is the bare network. All ranks draw the same `batch_size` points and axes from
-        (seed, step) and keep an equal share of the points: the mean over ranks of the losses, and
-        of their gradients, does not depend on `world_size` (up to rounding).
+        (seed, step) and keep their share of the points: the sum over ranks of the parts, and of
+        their gradients, does not depend on `world_size` (up to rounding).
         """
         points = self.problem.sample(self.samples_per_step, _generator(self.seed, _POINTS, step))
-        share = self.samples_per_step // world_size
-        x = points[rank * share : (rank + 1) * share]
+        x = points[share(self.samples_per_step, rank, world_size)]
         u, laplacian = self._estimate(model, x, _generator(self.seed, _AXES, step))
         residual = self.problem.residual(u, laplacian, self.problem.source(x))
-        return (residual / self.problem.residual_scale).square().mean()
+        return (residual / self.problem.residual_scale).square().sum() / self.samples_per_step
 
     def _estimate(
         self, model: nn.Module, x: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Return u and its Laplacian in float32, the network in the run's precision."""
+        """Return u and its Laplacian in the dtype of `x`, the network in the run's precision."""
         low = self.run.train.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
             u, laplacian = self.estimator(HardConstrained(model, self.problem), x, generator)
-        return u.float(), laplacian.float()
+        return u.to(x.dtype), laplacian.to(x.dtype)
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Return `relative_l2` and `skill` (see `relative_errors`) on the fixed test points."""

@@ -67,7 +67,8 @@ def run(
         folder = snapshot.claim(state, _digest(run, seed, source, store))
         job = Job(run, name, seed, store.resolve() if store else None, folder)
         with record as summary:
-            with ray_cluster.session(run.train.num_workers, address=ray_address) as session:
+            fewest, most = run.train.min_workers, run.train.max_workers
+            with ray_cluster.session(most, min_cpus=fewest, address=ray_address) as session:
                 _fit(job, session.num_gpus, limit)
             summary |= outputs.install(job.results, output)
         shutil.rmtree(state, ignore_errors=True)
@@ -96,17 +97,14 @@ def _fit(job: Job, num_gpus: int, limit: TimeLimit | None) -> None:
     shutil.rmtree(job.folder / "ray", ignore_errors=True)
     job.error.unlink(missing_ok=True)
     workers = job.run.train.num_workers
-    resources: dict[str, float] = {"CPU": 1}
-    if num_gpus:
-        resources["GPU"] = min(1, num_gpus / workers)
+    resources, backend = _resources(job.run.train.min_workers, num_gpus)
     trainer = TorchTrainer(
         _work,
         train_loop_config={"job": job, "limit": limit},
         scaling_config=ScalingConfig(
             num_workers=workers, use_gpu=num_gpus > 0, resources_per_worker=resources
         ),
-        # nccl refuses two ranks on one GPU.
-        torch_config=TorchConfig(backend="nccl" if num_gpus >= workers else "gloo"),
+        torch_config=TorchConfig(backend=backend),
         run_config=RunConfig(
             name=job.name,
             storage_path=str(job.folder / "ray"),
@@ -123,6 +121,21 @@ def _fit(job: Job, num_gpus: int, limit: TimeLimit | None) -> None:
                 f"runs.{job.name}: workers failed {MAX_FAILURES + 1} times: {cause[-600:]}"
             ) from error
     _raise_foreseen(job)
+
+
+def _resources(min_workers: int, num_gpus: int) -> tuple[dict[str, float], str]:
+    """Return what a worker reserves of the cluster, and the backend of the process group.
+
+    A worker has a GPU for itself, so that no more workers start than there are GPUs; only if these
+    do not suffice for the fewest workers they are shared. nccl refuses two ranks on one GPU.
+    """
+    if num_gpus == 0:
+        return {"CPU": 1}, "gloo"
+    sharers = -(-min_workers // num_gpus)
+    if sharers == 1:
+        return {"CPU": 1, "GPU": 1}, "nccl"
+    # A little less than an equal part: in floating point 1 // 0.2 is 4.
+    return {"CPU": 1, "GPU": 9999 // sharers / 10_000}, "gloo"
 
 
 def _work(config: dict[str, Any]) -> None:

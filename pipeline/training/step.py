@@ -39,30 +39,29 @@ def train_step(
     step: int,
     world: World,
 ) -> float:
-    """Update `model` by the gradient averaged over the ranks; return the averaged loss.
+    """Update `model` by the gradient of the mean loss over the whole batch; return that loss.
 
-    Gradients and loss travel in one flat tensor: one all-reduce a step. If the averaged loss is
-    not finite the parameters are left as they are, on every rank alike.
+    Gradients and loss travel in one flat tensor: one all-reduce a step. If the loss is not finite
+    the parameters are left as they are, on every rank alike.
     """
     optimizer.zero_grad(set_to_none=True)
-    loss = task.loss(model, step, world.rank, world.size)
-    loss.backward()  # type: ignore[no-untyped-call]
-    average = averaged(model, loss, world)
-    if math.isfinite(average):
+    part = task.loss(model, step, world.rank, world.size)
+    part.backward()  # type: ignore[no-untyped-call]
+    loss = summed(model, part, world)
+    if math.isfinite(loss):
         optimizer.step()
         scheduler.step()
-    return average
+    return loss
 
 
-def averaged(model: nn.Module, loss: Tensor, world: World) -> float:
-    """Replace the gradients of `model` by their mean over the ranks; return the mean loss."""
+def summed(model: nn.Module, part: Tensor, world: World) -> float:
+    """Replace the gradients of `model` by their sum over the ranks; return the sum of `part`."""
     if world.size == 1:
-        return loss.item()
+        return part.item()
     parameters = [p for p in model.parameters() if p.requires_grad]
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    flat = torch.cat([*(g.flatten() for g in gradients), loss.detach().reshape(1)])
+    flat = torch.cat([*(g.flatten() for g in gradients), part.detach().reshape(1)])
     world.all_reduce(flat)
-    flat /= world.size
     sizes = [p.numel() for p in parameters]
     for parameter, gradient in zip(parameters, torch.split(flat[:-1], sizes), strict=True):
         parameter.grad = gradient.view_as(parameter)

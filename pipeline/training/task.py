@@ -9,7 +9,10 @@ from torch.optim.lr_scheduler import LRScheduler
 
 
 class Task(Protocol):
-    """A model, its loss and its errors; everything a pure function of (seed, step, rank)."""
+    """A model, its loss and its errors; everything a pure function of seed and step.
+
+    The samples of a step do not depend on the number of workers, which only divide them.
+    """
 
     model: nn.Module
     num_steps: int
@@ -20,7 +23,11 @@ class Task(Protocol):
         ...
 
     def loss(self, model: nn.Module, step: int, rank: int, world_size: int) -> Tensor:
-        """Return the mean loss over this rank's share of the samples of `step`."""
+        """Return this rank's part of the mean loss over the samples of `step`.
+
+        The sum over its `share` of them, divided by the number of all: the parts of all ranks add
+        up to the mean, and their gradients to its gradient.
+        """
         ...
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
@@ -38,3 +45,8 @@ class Task(Protocol):
     def epoch(self, step: int) -> float:
         """Return the position of `step` in the course of the training."""
         ...
+
+
+def share(batch_size: int, rank: int, world_size: int) -> slice:
+    """Return the positions of a batch that `rank` takes; sizes differ by at most one."""
+    return slice(rank * batch_size // world_size, (rank + 1) * batch_size // world_size)

@@ -1,10 +1,13 @@
+import itertools
 import tempfile
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -14,6 +17,7 @@ from pipeline.errors import StoreError
 from pipeline.store import layout, shards
 from pipeline.store.loader import ShardLoader
 from pipeline.store.reader import Store, open_store
+from pipeline.training.task import share
 
 
 def dataset(num_shards, size, dtype="float32", grid=(8,)):
@@ -106,32 +110,86 @@ def pretend_store(num_shards, size):
 @given(
     num_shards=st.integers(1, 40),
     size=st.integers(1, 12),
-    batch=st.integers(1, 10),
-    world=st.integers(1, 5),
+    batch=st.integers(1, 40),
     seed=st.integers(0, 2**32),
     epoch=st.integers(0, 1000),
     cache=st.sampled_from([0, 1000, 2**28]),
 )
-def test_an_epoch_deals_every_sample_once(num_shards, size, batch, world, seed, epoch, cache):
+def test_an_epoch_deals_every_sample_once(num_shards, size, batch, seed, epoch, cache):
     store, total = pretend_store(num_shards, size), num_shards * size
-    if total < world * batch:
+    if total < batch:
         with pytest.raises(StoreError):
-            ShardLoader(store, "train", batch, 0, world, seed)
+            ShardLoader(store, "train", batch, seed)
         return
-    loaders = [
-        ShardLoader(store, "train", batch, rank, world, seed, cache_bytes=cache)
-        for rank in range(world)
-    ]
-    orders = [loader.order(epoch) for loader in loaders]
-    # Every rank does the same number of batches, no sample comes twice on any rank.
-    assert {len(order) for order in orders} == {loaders[0].batches_per_epoch * batch}
-    dealt = np.concatenate(orders)
-    assert len(np.unique(dealt)) == len(dealt) and dealt.min() >= 0 and dealt.max() < total
-    # What is left out is less than one batch of all ranks; nothing if it divides evenly.
-    assert total - len(dealt) == total % (world * batch)
-    # A pure function: asked again, out of order, the same answer.
-    loaders[-1].order(epoch + 1)
-    np.testing.assert_array_equal(loaders[-1].order(epoch), orders[-1])
+    loader = ShardLoader(store, "train", batch, seed, cache_bytes=cache)
+    order = loader.order(epoch)
+    # What is left out is less than one batch; nothing if it divides evenly.
+    assert order.shape == (total // batch, batch)
+    assert len(np.unique(order)) == order.size and order.min() >= 0 and order.max() < total
+    # A pure function: asked again, out of order and of a fresh loader, the same answer.
+    loader.order(epoch + 1)
+    again = ShardLoader(store, "train", batch, seed, cache_bytes=cache)
+    np.testing.assert_array_equal(loader.order(epoch), order)
+    np.testing.assert_array_equal(again.order(epoch), order)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    num_shards=st.integers(2, 200),
+    size=st.integers(2, 30),
+    batch=st.integers(1, 64),
+    world=st.sampled_from([1, 2, 3, 4, 8, 20]),
+    room=st.sampled_from([2, 4, 8, 16, 32]),
+    data=st.data(),
+)
+def test_each_rank_streams_its_part_of_the_store(num_shards, size, batch, world, room, data):
+    """Ranks put together see every batch; each reads the shards of its lanes about once."""
+    store, shard_bytes = pretend_store(num_shards, size), 2 * 8 * 4 * size
+    assume(world <= batch <= num_shards * size)
+    rank = data.draw(st.integers(0, world - 1))
+    whole = ShardLoader(store, "train", batch, 0, cache_bytes=room * shard_bytes)
+    lanes, (steps, _) = whole.num_lanes, whole.order(0).shape
+    mine = share(batch, rank, world)
+    edges = [lane * batch // lanes for lane in range(lanes + 1)]
+    widths = [b - a for a, b in pairwise(edges) if a < mine.stop and b > mine.start]
+    # A rank sees few lanes, and so few shards at a time.
+    assert len(widths) <= -(-lanes // world) + 1
+    touched = whole.order(0)[:, mine] // size
+    for step in touched:
+        most = sum(-(-(width - 1) // size) + 1 for width in widths)
+        assert len(np.unique(step)) <= most
+    # Its lanes are neighbours in the epoch: whole shards but for both ends.
+    assert len(np.unique(touched)) <= -(-sum(widths) * steps // size) + 1
+
+    # With room for two shards a lane, a lane reads a shard once.
+    assume(all(2 * width <= size + 1 for width in widths))
+    reads = []
+    loader = ShardLoader(
+        Counting(**vars(store), reads=reads), "train", batch, 0,
+        positions=mine, cache_bytes=room * shard_bytes,
+    )  # fmt: skip
+    for _ in loader.epoch(0):
+        pass
+    assert len(reads) <= sum(-(-width * steps // size) + 1 for width in widths)
+
+
+@dataclass(frozen=True)
+class Counting(Store):
+    """A store of zeros that keeps which shards are read."""
+
+    reads: list[int]
+
+    def read_shard(self, split, index):
+        self.reads.append(index)
+        return dict.fromkeys(layout.ARRAYS, np.zeros((self.samples_per_shard, 1, 8), "f4"))
+
+
+@given(st.integers(1, 200), st.integers(1, 50))
+def test_shares_cover_a_batch_evenly(batch, world):
+    shares = [share(batch, rank, world) for rank in range(world)]
+    assert [*itertools.chain(*(range(batch)[part] for part in shares))] == [*range(batch)]
+    sizes = {len(range(batch)[part]) for part in shares}
+    assert max(sizes) - min(sizes) <= 1
 
 
 @settings(max_examples=20, deadline=None)

@@ -101,7 +101,16 @@ def test_a_good_file_round_trips(tmp_path):
         ("datasets.b.num_samples", 41, "datasets.b.num_samples: expected a multiple of"),
         ("datasets.b.num_test", 40, "datasets.b.num_test: expected less than num_samples=40"),
         ("datasets.b.grid", [64, 64], "datasets.b.grid: burgers needs 1 axes, got 2"),
-        ("runs.op.train.batch_size", 3, "runs.op.train.batch_size: expected a multiple of"),
+        ("runs.op.train.batch_size", 1, "runs.op.train.batch_size: expected at least 2, one for"),
+        ("runs.op.train.num_workers", [1, 21], "runs.op.train.batch_size: expected at least 21"),
+        *[
+            (
+                "runs.pinn.train.num_workers",
+                value,
+                "runs.pinn.train.num_workers: expected a number of workers or [fewest, most], got",
+            )
+            for value in (0, "two", [3, 2], [0, 2], [1, 2, 3], {"min": 1})
+        ],
         ("runs.op.model.modes", [8, 8], "runs.op.model.modes: expected 1 numbers for dataset"),
         ("runs.op.model.modes", [40], "runs.op.model.modes: expected at most 32 on a training"),
         ("runs.pinn.problem.dim", 4, "runs.pinn.estimator.sampled_axes: expected at most"),
@@ -117,6 +126,26 @@ def test_a_mistake_is_one_line_with_file_key_and_expectation(tmp_path, key, valu
     message = str(caught.value)
     assert message.startswith(f"{path}: {expected}")
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(("value", "fewest", "most"), [(3, 3, 3), ([1, 4], 1, 4), ([2, 2], 2, 2)])
+def test_the_number_of_workers_is_fixed_or_a_range(tmp_path, value, fewest, most):
+    train = (
+        config.load(write(tmp_path, changed("runs.op.train.num_workers", value))).runs["op"].train
+    )
+    assert (train.min_workers, train.max_workers) == (fewest, most)
+    assert train.model_dump(mode="json")["num_workers"] == value
+
+
+def test_the_number_of_workers_does_not_shape_the_numbers(tmp_path):
+    base, wide, other = (
+        config.load(write(tmp_path, changed(key, value)))
+        for key, value in (("seed", 1), ("runs.op.train.num_workers", 4), ("seed", 2))
+    )
+    assert wide.runs["op"] != base.runs["op"]
+    assert config.shaping(wide.runs["op"]) == config.shaping(base.runs["op"])
+    assert config.shaping(wide) == config.shaping(base) != config.shaping(other)
+    assert config.shaping(base.datasets["b"]) == base.datasets["b"].model_dump(mode="json")
 
 
 def test_a_missing_key_is_named(tmp_path):

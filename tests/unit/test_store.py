@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import dask.array as da
@@ -272,7 +273,7 @@ def test_a_block_of_zeros_is_stored(tmp_path):
 
 def test_loader_yields_matching_pairs(store):
     values = fields(make_dataset())
-    loader = ShardLoader(store, "train", 5, rank=0, world_size=1, seed=0)
+    loader = ShardLoader(store, "train", 5, seed=0)
     row_of = {row[0, 0]: index for index, row in enumerate(values["inputs"])}
     assert loader.batches_per_epoch == 2
     for inputs, targets in loader.epoch(0):
@@ -282,20 +283,39 @@ def test_loader_yields_matching_pairs(store):
 
 
 def test_loader_subsamples_the_grid(store):
-    full = next(ShardLoader(store, "test", 4, 0, 1, seed=1).epoch(0))
-    coarse = next(ShardLoader(store, "test", 4, 0, 1, seed=1, grid_stride=3).epoch(0))
+    full = next(ShardLoader(store, "test", 4, seed=1).epoch(0))
+    coarse = next(ShardLoader(store, "test", 4, seed=1, grid_stride=3).epoch(0))
     for fine, field in zip(full, coarse, strict=True):
         np.testing.assert_array_equal(field.numpy(), fine.numpy()[..., ::3])
 
 
 def test_loader_repeats_an_epoch_and_changes_between_epochs(store):
     def epoch(number, seed=0):
-        loader = ShardLoader(store, "train", 4, 0, 1, seed=seed)
+        loader = ShardLoader(store, "train", 4, seed=seed)
         return np.concatenate([inputs.numpy() for inputs, _ in loader.epoch(number)])
 
     np.testing.assert_array_equal(epoch(1), epoch(1))
     assert not np.array_equal(epoch(1), epoch(2))
     assert not np.array_equal(epoch(1), epoch(1, seed=1))
+
+
+def test_loader_starts_anywhere_in_an_epoch(store):
+    loader = ShardLoader(store, "train", 2, seed=0)
+    for ours, whole in zip(loader.epoch(3, 4), [*loader.epoch(3)][4:], strict=True):
+        for a, b in zip(ours, whole, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("world", [2, 3, 4])
+def test_parts_of_a_batch_make_the_whole(store, world):
+    def loader(*edges):
+        return ShardLoader(store, "train", 5, seed=0, positions=slice(*edges))
+
+    edges = [rank * 5 // world for rank in range(world + 1)]
+    parts = [loader(*pair).epoch(1) for pair in pairwise(edges)]
+    for whole, *shares in zip(loader(None).epoch(1), *parts, strict=True):
+        for a, b in zip(whole, zip(*shares, strict=True), strict=True):
+            np.testing.assert_array_equal(a, np.concatenate(b))
 
 
 @pytest.mark.parametrize("budget", [0, 600, 2**28])
@@ -308,7 +328,7 @@ def test_cache_holds_what_its_budget_allows(store, monkeypatch, budget):
         "read_shard",
         lambda self, split, index: reads.append(index) or original(self, split, index),
     )
-    loader = ShardLoader(opened, "train", 2, 0, 1, seed=0, cache_bytes=budget)
+    loader = ShardLoader(opened, "train", 2, seed=0, cache_bytes=budget)
     for epoch in range(4):
         assert len(list(loader.epoch(epoch))) == 6
     if budget == 2**28:
@@ -321,4 +341,4 @@ def test_cache_holds_what_its_budget_allows(store, monkeypatch, budget):
 
 def test_loader_refuses_a_batch_larger_than_the_split(store):
     with pytest.raises(StoreError, match="test: expected at least 6 samples .* got 4"):
-        ShardLoader(Path(store), "test", 3, rank=0, world_size=2, seed=0)
+        ShardLoader(Path(store), "test", 6, seed=0)

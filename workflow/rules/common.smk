@@ -58,9 +58,9 @@ def named_part(section, name):
 
 
 def stage_config(section, wildcard):
-    """Return a params function: the part of the experiment that the job's wildcard names."""
-    return lambda wildcards: named_part(section, wildcards[wildcard]).model_dump(
-        mode="json"
+    """Return a params function: what shapes the numbers of the part that the wildcard names."""
+    return lambda wildcards: experiment_models.shaping(
+        named_part(section, wildcards[wildcard])
     )
 
 
@@ -85,8 +85,8 @@ def store_of(wildcards):
 
 
 def num_workers(wildcards):
-    """Return the number of workers of a run, each one thread."""
-    return named_part("runs", wildcards.run).train.num_workers
+    """Return the largest number of workers of a run, each one thread."""
+    return named_part("runs", wildcards.run).train.max_workers
 
 
 def num_ranks(wildcards):

@@ -20,6 +20,7 @@ rule train:
         mem_mb=3500,
         runtime=240,
     params:
+        # Decides about a rerun; the number of workers, which does not, comes by `config`.
         config=stage_config("runs", "run"),
         source=stage_source("runs", "run"),
         seed=experiment.seed,

@@ -7,7 +7,7 @@ from pipeline.training import stage
 
 with console.stage(snakemake.log[0], snakemake.output[0]):
     stage.run(
-        config.parse_run(snakemake.params.config),
+        config.parse_run(snakemake.config["runs"][snakemake.wildcards.run]),
         name=snakemake.wildcards.run,
         seed=snakemake.params.seed,
         output=Path(snakemake.output.record).parent,
