@@ -69,19 +69,6 @@ def test_the_time_limit(submit, expected):
     assert_undisturbed(run, expected)
 
 
-@pytest.fixture
-def repaired(slurm):
-    """Bring every node back after the test."""
-    yield
-    for name, node in slurm.nodes.items():
-        if not node.find("slurmd"):
-            slurm.kill_node(name)
-            slurm.start_node(name)
-        if slurm.states()[name] != "idle":
-            slurm.run("scontrol", "update", f"NodeName={name}", "State=RESUME", check=False)
-    wait_until(lambda: set(slurm.states().values()) == {"idle"}, "idle nodes")
-
-
 def test_a_drained_node_that_dies(slurm, submit, expected, repaired):
     run = submit()
     run.wait_until(run.snapshots, "a snapshot")

@@ -88,6 +88,29 @@ def test_the_head_of_ray_is_killed(slurm, straight, tmp_path):
     assert_nothing_left(slurm)
 
 
+def test_training_goes_on_without_a_lost_node(slurm, straight, tmp_path, repaired):
+    checkout = Checkout.copy_to(tmp_path)
+    (tmp_path / "long.yaml").write_text(LONG)
+    (tmp_path / "elastic.yaml").write_text("runs: {ball_sdgd: {train: {num_workers: [1, 2]}}}")
+    extra = [*SETTINGS[:-1], "train:slurm_extra=--no-kill", "--"]
+    files = (SMOKE, "long.yaml", "elastic.yaml")
+    process = start(slurm, checkout, *extra, TARGET, files=files)
+    state = tmp_path / "results/state/train/ball_sdgd"
+    wait_until(lambda: next(state.glob("*/snapshot.pt"), None), "a snapshot", 180)
+    (job,) = jobs_of(slurm, checkout, "train")
+    (lost,) = {"n1", "n2"} - {job["BatchHost"]}
+    slurm.kill_node(lost)
+    assert process.wait(300) == 0, said(checkout)
+    (job,) = jobs_of(slurm, checkout, "train")
+    assert (job["JobState"], job["Restarts"]) == ("COMPLETED", "0")
+    ours, theirs = checkout.numbers(), straight
+    (table,) = ours
+    assert ours[table]["step"] == theirs[table]["step"]
+    # One worker adds the same numbers in another order.
+    assert ours[table]["value"] == pytest.approx(theirs[table]["value"], rel=1e-3)
+    assert_nothing_left(slurm)
+
+
 SESSION = """
 import sys
 from cluster.ray_cluster import session
