@@ -29,8 +29,9 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_TRAIN_V2_ENABLED": "1",
-    # Workers import torch, which takes a minute on a busy machine; runs may queue for CPUs.
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
+    # Only the wait for CPUs, which Ray then begins anew. After a node is lost it must be short: for
+    # up to 20 s Ray still counts the node, and asks for workers that no node has room for.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "30",
     "RAY_USAGE_STATS_ENABLED": "0",
     # Nothing restarts a control store that died: the driver ends, and its job is run again.
     "RAY_gcs_rpc_server_reconnect_timeout_s": "20",

@@ -1,5 +1,7 @@
-"""Small runs and a small store for the tests of the training stage."""
+"""Small runs, a small store and a wait for the tests of the training stage."""
 
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -59,3 +61,14 @@ def pinn_run(**train) -> config.PinnRun:
         estimator={"kind": "sdgd", "sampled_axes": 4},
         train=settings | {"num_test_points": 200} | train,
     )
+
+
+def wait_for(condition, job: subprocess.Popen, seconds: float = 120):
+    """Return the first true value of `condition`; fail if the job ends or time runs out."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        assert job.poll() is None, "the job ended before the condition was met"
+        time.sleep(0.05)
+    raise AssertionError("the condition was not met in time")

@@ -34,6 +34,12 @@ class Snapshots:
             os.fsync(file.fileno())
 
 
+def stamp(folder: Path) -> int | None:
+    """Return what changes with every state saved in `folder`; None if there is none."""
+    file = folder / _FILE
+    return file.stat().st_mtime_ns if file.exists() else None
+
+
 def claim(state: Path, digest: str) -> Path:
     """Return the folder `state/<digest>`, and remove what other configurations left in `state`."""
     folder = state / digest[:16]

@@ -26,6 +26,7 @@ from pipeline.training.loop import Progress
 from pipeline.training.worker import Job, work
 
 MAX_FAILURES = 3
+RESIZE_CHECK_S = 60.0
 
 
 def run(
@@ -54,7 +55,8 @@ def run(
     Raises:
         StoreError: the dataset is unfinished or damaged.
         CheckpointError: the initial checkpoint is damaged or of another model.
-        TrainingError: the loss diverged, or the workers failed more than `MAX_FAILURES` times.
+        TrainingError: the loss diverged, or the workers failed more than `MAX_FAILURES` times in a
+            row.
         TimeLimitError: the SLURM job stopped before its time limit; see `time_limit.requeued`.
         PipelineError: another process trains in the same folder and does not end.
     """
@@ -89,20 +91,51 @@ def _digest(run: PinnRun | OperatorRun, seed: int, source: str, store: Path | No
 
 
 def _fit(job: Job, num_gpus: int, limit: TimeLimit | None) -> None:
-    """Run the workers of `job` to the end; see `run` for what is raised."""
+    """Run the workers of `job` to the end; see `run` for what is raised.
+
+    Lost workers are replaced `MAX_FAILURES` times, and then again as long as a snapshot was saved
+    in between: a long run may lose many nodes, a defect stops it at the same step each time.
+    """
     import ray
+
+    job.error.unlink(missing_ok=True)
+    with progress.follow(job.progress):
+        while True:
+            before = snapshot.stamp(job.folder)
+            try:
+                _trainer(job, num_gpus, limit).fit()
+                break
+            except (ray.exceptions.RayError, ray.train.TrainingFailedError) as error:
+                _raise_foreseen(job)
+                if snapshot.stamp(job.folder) != before:
+                    continue
+                cause = " ".join(str(error).split())
+                raise TrainingError(
+                    f"runs.{job.name}: workers failed {MAX_FAILURES + 1} times in a row:"
+                    f" {cause[-600:]}"
+                ) from error
+    _raise_foreseen(job)
+
+
+def _trainer(job: Job, num_gpus: int, limit: TimeLimit | None) -> Any:
+    """Return a Ray trainer that knows nothing of earlier attempts: the state is ours.
+
+    With a range of workers, Ray starts as many as it finds room for and at least the fewest, and
+    restarts all of them after a loss and whenever `RESIZE_CHECK_S` shows room for more.
+    """
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
     shutil.rmtree(job.folder / "ray", ignore_errors=True)
-    job.error.unlink(missing_ok=True)
-    workers = job.run.train.num_workers
     resources, backend = _resources(job.run.train.min_workers, num_gpus)
-    trainer = TorchTrainer(
+    return TorchTrainer(
         _work,
         train_loop_config={"job": job, "limit": limit},
         scaling_config=ScalingConfig(
-            num_workers=workers, use_gpu=num_gpus > 0, resources_per_worker=resources
+            num_workers=job.run.train.num_workers,
+            use_gpu=num_gpus > 0,
+            resources_per_worker=resources,
+            elastic_resize_monitor_interval_s=RESIZE_CHECK_S,
         ),
         torch_config=TorchConfig(backend=backend),
         run_config=RunConfig(
@@ -111,16 +144,6 @@ def _fit(job: Job, num_gpus: int, limit: TimeLimit | None) -> None:
             failure_config=FailureConfig(max_failures=MAX_FAILURES),
         ),
     )
-    with progress.follow(job.progress):
-        try:
-            trainer.fit()
-        except (ray.exceptions.RayError, ray.train.TrainingFailedError) as error:
-            _raise_foreseen(job)
-            cause = " ".join(str(error).split())
-            raise TrainingError(
-                f"runs.{job.name}: workers failed {MAX_FAILURES + 1} times: {cause[-600:]}"
-            ) from error
-    _raise_foreseen(job)
 
 
 def _resources(min_workers: int, num_gpus: int) -> tuple[dict[str, float], str]:

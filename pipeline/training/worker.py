@@ -72,6 +72,9 @@ def work(
         progress.write(job.progress, progress.line(job.name, now))
         publish(now)
 
+    if world.rank == 0 and job.run.train.min_workers < job.run.train.max_workers:
+        workers = f"{world.size} of {job.run.train.max_workers} workers"
+        progress.write(job.progress, f"{job.name}: {workers}")
     history = train(
         task,
         name=job.name,

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-from training_fixtures import make_store, operator_run
+from training_fixtures import make_store, operator_run, wait_for
 
 from pipeline.config import OperatorRun
 
@@ -52,17 +51,6 @@ def start(folder: Path, output: str, run: OperatorRun = RUN) -> subprocess.Popen
         stderr=subprocess.STDOUT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-
-
-def wait_for(condition, job: subprocess.Popen, seconds: float = 120):
-    """Return the first true value of `condition`; fail if the job ends or time runs out."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        assert job.poll() is None, "the job ended before the condition was met"
-        time.sleep(0.05)
-    raise AssertionError("the condition was not met in time")
 
 
 def saved_step(folder: Path) -> int:
