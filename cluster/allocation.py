@@ -9,7 +9,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from cluster import slurm_site
 from pipeline.errors import ClusterError
 
 _END_S = 30.0
+_LOOK_EVERY_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,6 @@ def current() -> Allocation | None:
         raise ClusterError(
             f"SLURM job {job}: expected the controller to list its nodes, got: {error}"
         ) from None
-
-
-def last_words(said: bytes) -> str:
-    """Return the last line of what a command said; what `srun` adds to it names no cause."""
-    lines = [line.strip() for line in said.decode(errors="replace").splitlines()]
-    words = [line for line in lines if line and not line.startswith("srun: ")] or lines
-    return words[-1] if words else "no word"
 
 
 def _address_towards(node: str) -> str:
@@ -131,3 +126,37 @@ def running_on(
         except subprocess.TimeoutExpired:  # the node is gone, or deaf
             process.kill()
             process.wait()
+
+
+def await_nodes(
+    processes: Mapping[str, subprocess.Popen[bytes]],
+    logs: Mapping[str, Path],
+    arrived: Callable[[], Collection[str]],
+    what: str,
+    timeout_s: float,
+) -> None:
+    """Return when all nodes of `processes` (see `running_on`) are among those that `arrived()`.
+
+    Raises:
+        ClusterError: the command of a node ended or took too long; its last words are quoted.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        here = arrived()
+        missing = [node for node in processes if node not in here]
+        if not missing:
+            return
+        for node in missing:
+            if processes[node].poll() is not None or time.monotonic() > deadline:
+                raise ClusterError(
+                    f"node {node}: expected {what} to join within {timeout_s:.0f} s, got:"
+                    f" {_last_words(logs[node].read_bytes())}; run the job again, or on one node"
+                )
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _last_words(said: bytes) -> str:
+    """Return the last line of what a command said; what `srun` adds to it names no cause."""
+    lines = [line.strip() for line in said.decode(errors="replace").splitlines()]
+    words = [line for line in lines if line and not line.startswith("srun: ")] or lines
+    return words[-1] if words else "no word"

@@ -70,7 +70,6 @@ def client(num_workers: int) -> Iterator[Client]:
         job = allocation.current()
         here, *elsewhere = split(num_workers, job.num_nodes if job else 1)
         memory_limit = worker_memory(memory.limit(), here)
-        security = Security.temporary()
         stack.enter_context(_detached_main())
         cluster = stack.enter_context(
             LocalCluster(
@@ -81,14 +80,13 @@ def client(num_workers: int) -> Iterator[Client]:
                 dashboard_address=None,
                 memory_limit=memory_limit,
                 silence_logs=logging.ERROR,
-                security=security,
+                security=Security.temporary(),
             )
         )
         connected = stack.enter_context(Client(cluster))
         connected.subscribe_topic(_OVER_MEMORY, partial(_tell_of_restart, memory_limit))
         if job:
-            nodes = dask_nodes.Nodes(job, cluster.scheduler_address, memory_limit, security)
-            stack.enter_context(nodes.joining(elsewhere, connected))
+            stack.enter_context(dask_nodes.joined(job, elsewhere, memory_limit, connected))
         yield connected
 
 

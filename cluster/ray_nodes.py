@@ -6,19 +6,14 @@ session's own, so the jobs that share a node do not meet.
 """
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from subprocess import Popen
-from typing import Any
 
-from cluster.allocation import Allocation, last_words, running_on
-from pipeline.errors import ClusterError
+from cluster.allocation import Allocation, await_nodes, running_on
 
 # A cold file system and a busy node: importing Ray alone takes 5 to 60 seconds.
 _JOIN_S = 300.0
-_LOOK_EVERY_S = 0.2
 
 
 @contextmanager
@@ -46,7 +41,13 @@ def joined(
                 running_on(allocation, node, command, log, scratch)
             )
         print(f"Ray nodes:     waiting for {', '.join(processes)}", flush=True)
-        _await(ray, processes, logs)
+        await_nodes(
+            processes,
+            logs,
+            lambda: {node["NodeName"] for node in ray.nodes() if node["Alive"]},
+            "Ray",
+            _JOIN_S,
+        )
         yield
 
 
@@ -67,20 +68,3 @@ def _command(
     }
     flags = [f"--{key}={value}" for key, value in options.items()]
     return [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *flags]
-
-
-def _await(ray: Any, processes: dict[str, Popen[bytes]], logs: dict[str, Path]) -> None:
-    """Return when all nodes are there."""
-    deadline = time.monotonic() + _JOIN_S
-    while True:
-        alive = {node["NodeName"] for node in ray.nodes() if node["Alive"]}
-        missing = [node for node in processes if node not in alive]
-        if not missing:
-            return
-        for node in missing:
-            if processes[node].poll() is not None or time.monotonic() > deadline:
-                raise ClusterError(
-                    f"node {node}: expected Ray to join within {_JOIN_S:.0f} s, got:"
-                    f" {last_words(logs[node].read_bytes())}; run the job again, or on one node"
-                )
-        time.sleep(_LOOK_EVERY_S)

@@ -32,7 +32,7 @@ def make_checkout(folder):
 def test_every_attempt_at_a_shard_exceeds_the_memory_of_a_worker(slurm, tmp_path_factory):
     checkout = make_checkout(tmp_path_factory.mktemp("memory"))
     checkout.ask_for("generate", mem_mb="950 * attempt ** 2")
-    assert start(slurm, checkout, MADE, files=FILES).wait(timeout=400) == 0, said(checkout)
+    assert start(slurm, checkout, MADE, files=FILES).wait(timeout=600) == 0, said(checkout)
 
     first, second = jobs_of(slurm, checkout, "generate")
     assert (first["MinMemoryNode"], second["MinMemoryNode"]) == ("950M", "3800M")

@@ -46,7 +46,7 @@ def over_nodes(slurm, tmp_path_factory):
     checkout = Checkout.copy_to(tmp_path_factory.mktemp("over_nodes"))
     checkout.ask_for("generate", nodes=2, tasks=2)
     checkout.ask_for("simulate", nodes=2)
-    assert start(slurm, checkout, *MADE).wait(timeout=400) == 0, said(checkout)
+    assert start(slurm, checkout, *MADE).wait(timeout=600) == 0, said(checkout)
     for rule in ("generate", "simulate"):
         (job,) = jobs_of(slurm, checkout, rule)
         assert (job["JobState"], job["NumNodes"]) == ("COMPLETED", "2")
@@ -133,6 +133,6 @@ def test_a_node_whose_workers_do_not_start_is_named(slurm, driven):
     running(slurm, "cluster.on_node")["n2"][0].kill()
     wait_until((driven / "driver.txt").read_text, "the error")
     (line,) = (driven / "driver.txt").read_text().splitlines()
-    expected = "node n2: expected 2 Dask workers to join within 300 s, got 0: "
+    expected = "node n2: expected Dask to join within 300 s, got: "
     assert line.startswith(expected) and line.endswith("; run the job again, or on one node")
     wait_until(lambda: not running(slurm, sys.executable), "the end of the workers")

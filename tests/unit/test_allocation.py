@@ -1,6 +1,7 @@
 """What an allocation means for those who start something over it."""
 
 import socket
+import subprocess
 
 import pytest
 
@@ -52,3 +53,27 @@ def test_the_way_to_a_compute_node_leads_over_the_login_node(monkeypatch):
     assert ray_cluster.tunnel(8265, "3000") == expected
     monkeypatch.setenv("SLURM_SUBMIT_HOST", socket.gethostname())
     assert "-J" not in ray_cluster.tunnel(8265)
+
+
+@pytest.mark.parametrize(
+    ("command", "timeout_s", "words"),
+    [
+        ("echo one; echo two; echo srun: error; exit 1", 60, "two"),
+        ("exec sleep 60", 0.1, "no word"),
+    ],
+    ids=["ended", "late"],
+)
+def test_a_node_that_does_not_join_is_named_with_its_last_words(
+    tmp_path, command, timeout_s, words
+):
+    log = tmp_path / "log"
+    with log.open("wb") as output, subprocess.Popen(["sh", "-c", command], stdout=output) as step:
+        steps, logs = {"n1": step, "n2": step}, {"n1": log, "n2": log}
+        with pytest.raises(ClusterError) as failure:
+            allocation.await_nodes(steps, logs, lambda: {"n1"}, "Dask", timeout_s)
+        allocation.await_nodes(steps, logs, lambda: {"n1", "n2"}, "Dask", timeout_s)
+        step.kill()
+    assert str(failure.value) == (
+        f"node n2: expected Dask to join within {timeout_s:.0f} s, got: {words};"
+        " run the job again, or on one node"
+    )
