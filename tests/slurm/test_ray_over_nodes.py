@@ -115,7 +115,7 @@ SESSION = """
 import sys
 from cluster.ray_cluster import session
 with session(2, address=sys.argv[1]) as found:
-    print("at", found.address, flush=True)
+    print("at", found.address, "in", found.folder.parent, flush=True)
     sys.stdin.read()
 """
 
@@ -140,11 +140,13 @@ def test_a_killed_driver_takes_all_nodes_with_it_and_auto_finds_a_running_ray(sl
     step = ("srun", f"--jobid={job}", "--nodelist=n1", "--nodes=1", "--ntasks=1", "--overlap")
     driver = inside(*step, "--mem=0", sys.executable, "-c", SESSION, "")
     try:
-        address = next(x for x in driver.stdout if x.startswith("at "))
-        assert address.startswith("at 10.77.0.11:")
+        place = next(x for x in driver.stdout if x.startswith("at "))
+        _, address, _, folder = place.split()
+        assert address.startswith("10.77.0.11:")
+        assert Path(f"{folder}-n2").is_dir()
         assert running(slurm, "raylet/raylet").keys() == {"n1", "n2"}
         guest = inside(*step, "--mem=0", sys.executable, "-c", SESSION, "auto")
-        assert next(x for x in guest.stdout if x.startswith("at ")) == address
+        assert next(x for x in guest.stdout if x.startswith("at ")) == place
         guest.communicate(timeout=60)
         (found,) = running(slurm, "cluster.ray_cluster")["n1"]
         found.kill()
@@ -153,7 +155,7 @@ def test_a_killed_driver_takes_all_nodes_with_it_and_auto_finds_a_running_ray(sl
             lambda: not any(node.processes() for node in slurm.nodes.values()), "the end of Ray"
         )
         assert slurm.run(*ids).stdout.strip() == job
-        assert not list(Path("/tmp").glob("ray-*-n2"))
+        assert not Path(folder).exists() and not Path(f"{folder}-n2").exists()
     finally:
         slurm.run("scancel", job)
         holder.communicate(timeout=60)
