@@ -100,10 +100,12 @@ def test_the_controller_ends_and_another_takes_over(
         asked.update(process.pid for process in slurm.login.find("squeue"))
         return len(asked) > DEFAULT_ATTEMPTS + 1
 
-    run.wait_until(in_vain, "Snakemake to ask more often than it does by itself")
-    # The job ends while nobody listens.
-    run.wait_until((run.checkout.root / TRAINED).exists, "the results")
-    slurm.start_controller()
+    try:
+        run.wait_until(in_vain, "Snakemake to ask more often than it does by itself")
+        # The job ends while nobody listens.
+        run.wait_until((run.checkout.root / TRAINED).exists, "the results")
+    finally:
+        slurm.start_controller()
     assert run.finish() == 0, run.output
     (job,) = run.jobs()
     assert (job["JobState"], job["Restarts"]) == ("COMPLETED", "0")

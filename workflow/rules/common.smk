@@ -113,6 +113,19 @@ def check_cluster():
         sys.exit("\n".join(found.problems))
     for warning in found.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    remember_min_job_age()
+
+
+def remember_min_job_age():
+    """Have the SLURM executor ask for MinJobAge once: now, while the controller answers.
+
+    It asks at every look at its jobs, and turns from squeue to sacct where it gets no answer; without
+    accounting sacct never answers, and a controller that is back would be waited for in vain.
+    """
+    import snakemake_executor_plugin_slurm as executor
+
+    executor.get_min_job_age = cache(executor.get_min_job_age)
+    executor.get_min_job_age()
 
 
 def retries(job):
