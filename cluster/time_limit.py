@@ -94,12 +94,12 @@ def requeued(limit: TimeLimit | None) -> Iterator[None]:
         if limit is None or not limit.times.of_a_rule:
             raise TimeLimitError(f"{error}; start again to go on from there") from None
         # Said before it is done: the end may come at once.
-        print(f"{error}; job {limit.job_id} is queued again to go on from there", flush=True)
+        print(f"{error}; job {limit.job_id} goes back into the queue and on from there", flush=True)
         try:
             slurm_site.ask("scontrol", "requeue", limit.job_id)
         except ClusterError as refusal:
             raise TimeLimitError(
-                f"{error}; it could not be queued again: {refusal}; set slurm-requeue: true in"
+                f"{error}; SLURM refused: {refusal}; set slurm-requeue: true in"
                 " cluster/slurm/config.yaml, or start again to go on from there"
             ) from None
         raise

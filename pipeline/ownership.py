@@ -82,41 +82,44 @@ def alone(folder: Path, patience_s: float = _PATIENCE_S) -> Iterator[None]:
     path = folder.with_name(f"{folder.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + patience_s
-    while (file := _taken(path)) is None:
-        if time.monotonic() > deadline:
-            holder = path.read_text() or "another"
-            raise PipelineError(
-                f"{folder}: expected to be the only writer, got {holder} still at work;"
-                " wait for it or end it"
-            )
-        time.sleep(_POLL_S)
-    with file:
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+    while True:
+        with path.open("ab", buffering=0) as file:
+            while not _locked(file):
+                if time.monotonic() > deadline:
+                    holder = path.read_text() or "another"
+                    raise PipelineError(
+                        f"{folder}: expected to be the only writer, got {holder} still at work;"
+                        " wait for it or end it"
+                    )
+                time.sleep(_POLL_S)
+            if not _is_at(file, path):
+                continue  # opened before its last holder removed it
+            try:
+                _sign(file)
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
 
 
-def _taken(path: Path) -> IO[bytes] | None:
-    """Return the file at `path`, locked and naming this process, or None if another holds it."""
-    file = path.open("ab", buffering=0)
+def _locked(file: IO[bytes]) -> bool:
+    """Lock `file` unless another process holds it; the kernel forgets the lock with its holder."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        file.close()
-        return None
-    except OSError:
-        return file
-    if not _is_at(file, path):
-        # Opened before its last holder removed it.
-        file.close()
-        return None
+        return False
+    except OSError:  # no `flock` on this file system
+        pass
+    return True
+
+
+def _sign(file: IO[bytes]) -> None:
+    """Write who holds the lock, for those who wait."""
     job = os.environ.get("SLURM_JOB_ID")
     holder = f"process {os.getpid()} on {socket.gethostname()}" + (f", job {job}" if job else "")
     with suppress(OSError):  # a full disk; the lock holds without a name
         file.truncate(0)
         file.write(holder.encode())
-    return file
 
 
 def _is_at(file: IO[bytes], path: Path) -> bool:

@@ -107,8 +107,10 @@ def _finished(futures: list[Any], limit: TimeLimit | None) -> Iterator[Any]:
                 yield future
         except TimeoutError:
             if limit is None or limit.is_near():
-                yield from (future for future in waiting if future.done())
-                yield None
+                done = {future for future in waiting if future.done()}
+                yield from done
+                if done != waiting:
+                    yield None
                 return
 
 

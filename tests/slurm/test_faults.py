@@ -65,7 +65,7 @@ def test_the_time_limit(submit, expected):
     assert (again["JobId"], again["Restarts"]) == (job["JobId"], "1")
     assert again["JobState"] == "COMPLETED"
     said = (run.checkout.root / "logs/train/ball.log").read_text()
-    assert f"before the job's time limit; job {job['JobId']} is queued again" in said
+    assert f"before the job's time limit; job {job['JobId']} goes back into the queue" in said
     assert_undisturbed(run, expected)
 
 

@@ -102,7 +102,7 @@ def test_stopped_and_started_again_the_store_is_the_same(site, tmp_path, monkeyp
     with pytest.raises(TimeLimitError, match=r"datasets.waves: stopped after shard \d+ of 20"):
         generate(root, monkeypatch, 3)
     assert (site / "told").read_text() == "requeue 12\n"
-    assert "job 12 is queued again to go on from there" in capsys.readouterr().out
+    assert "job 12 goes back into the queue" in capsys.readouterr().out
     assert not (root / "run.json").exists()
     generate(root, monkeypatch, 1000)
     assert "resuming with" in capsys.readouterr().out
@@ -123,7 +123,7 @@ def test_ranks_stop_together_and_get_further_each_time(site, tmp_path):
     for snapshot, text in enumerate(said[:4]):
         stopped = f"datasets.flow: stopped after snapshot {snapshot} of 4 before the job's time"
         assert f"0: {stopped}" in text and f"1: {stopped}" in text
-        assert f"{stopped} limit; job 12 is queued again" in text
+        assert f"{stopped} limit; job 12 goes back into the queue" in text
     assert "stopped" not in said[4]
     assert (site / "told").read_text() == 4 * "requeue 12\n"
     check_any_store(tmp_path / "f.zarr")

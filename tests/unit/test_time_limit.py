@@ -100,14 +100,14 @@ def stop(limit: TimeLimit | None) -> str:
 def test_a_stopped_job_goes_back_to_the_queue(site, capsys):
     stop(time_limit.of_this_job())
     assert (site / "told").read_text() == "requeue 12\n"
-    said = "runs.a: stopped after step 5 of 9; job 12 is queued again to go on from there\n"
+    said = "runs.a: stopped after step 5 of 9; job 12 goes back into the queue and on from there\n"
     assert capsys.readouterr().out == said
 
 
 def test_a_job_that_may_not_be_queued_again_says_so(site):
     (site / "refuse").touch()
     said = stop(time_limit.of_this_job())
-    assert "could not be queued again: Requested operation is presently disabled" in said
+    assert "SLURM refused: Requested operation is presently disabled; set slurm-requeue" in said
 
 
 @pytest.mark.parametrize("limit", [None, TimeLimit("12", JobTimes(1, 60, False), 0.0)])

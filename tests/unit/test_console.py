@@ -1,0 +1,54 @@
+"""The log of a stage, and its one line for a foreseen failure."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+STAGE = """
+import sys
+from pipeline import console
+from pipeline.errors import SolverError
+with console.stage(sys.argv[1], sys.argv[1]):
+    print(sys.argv[2], flush=True)
+    if sys.argv[2] == "full":
+        raise OSError(28, "No space left on device")
+    if sys.argv[2] == "failing":
+        raise SolverError("it failed")
+"""
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    log = tmp_path / "logs" / "a.log"
+
+    def stage(text: str, **variables: str) -> tuple[int, str]:
+        command = [sys.executable, "-c", STAGE, str(log), text]
+        done = subprocess.run(
+            command, env=os.environ | variables, capture_output=True, text=True, check=False
+        )
+        return done.returncode, log.read_text()
+
+    return stage
+
+
+def test_each_start_begins_a_log(run):
+    assert run("one") == (0, "one\n")
+    assert run("two") == (0, "two\n")
+
+
+def test_a_job_that_starts_again_goes_on_with_its_log(run):
+    run("before")
+    assert run("one", SLURM_JOB_ID="7") == (0, "SLURM job 7\none\n")
+    both = "SLURM job 7\none\nSLURM job 7, started again\ntwo\n"
+    assert run("two", SLURM_JOB_ID="7") == (0, both)
+    assert run("three", SLURM_JOB_ID="71") == (0, "SLURM job 71\nthree\n")
+
+
+def test_a_foreseen_failure_is_one_line(run):
+    assert run("failing") == (1, "failing\nerror: it failed\n")
+    status, log = run("full")
+    assert status == 1 and log.startswith("full\nerror: ") and log.count("\n") == 2
+    assert "logs/a.log: expected room on the file system" in log
