@@ -76,6 +76,8 @@ def test_forcing_a_rule_reruns_it_and_what_depends_on_it(finished):
     [
         ({"seed": 8}, EVERYTHING),
         ({"runs": {"ball_sdgd": {"train": {"num_steps": 70}}}}, {"train:ball_sdgd", "aggregate"}),
+        # The workers divide the work and shape no number; the report names the experiment.
+        ({"runs": {"ball_sdgd": {"train": {"num_workers": [1, 3]}}}}, {"aggregate"}),
         (
             {"datasets": {"waves": {"problem": {"viscosity": 0.2}}}},
             {"generate:waves", "train:waves_fno", "aggregate"},
