@@ -209,12 +209,14 @@ Estimator = Annotated[SDGD | Full, Field(discriminator="kind")]
 
 
 def _check_workers(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    # One message, where a union would complain once a member.
+    refusal = PydanticCustomError("workers", "expected a number of workers or [fewest, most]")
     try:
         found = handler(value)
     except ValidationError:
-        found = (1, 0)
+        raise refusal from None
     if isinstance(found, tuple) and found[0] > found[1]:
-        raise PydanticCustomError("workers", "expected a number of workers or [fewest, most]")
+        raise refusal
     return found
 
 

@@ -3,7 +3,8 @@
 The state of a run lies in `<state>/<digest>`, keyed by everything its numbers depend on. Ray's own
 record of a run is rewritten in place and so can be read half-written after a kill; ours is
 replaced by a rename. Whatever is killed, and whenever, the next start with the same digest goes on
-from the last snapshot, and its results equal those of an undisturbed run but for times.
+from the last snapshot, and its results equal those of an undisturbed run but for times; on another
+number of workers, but for rounding too.
 """
 
 import hashlib
