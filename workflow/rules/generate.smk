@@ -16,7 +16,6 @@ rule generate:
     # The number of workers is threads x tasks: on SLURM, one task for each node.
     threads: 2
     resources:
-        tasks=1,
         mem_mb=3000,
         runtime=60,
     params:

@@ -12,6 +12,6 @@ with console.stage(snakemake.log[0], snakemake.output[0]):
         seed=snakemake.params.seed,
         store=Path(snakemake.output.store).parent,
         record=Path(snakemake.output.record),
-        num_workers=snakemake.threads * snakemake.resources.tasks,
+        num_workers=snakemake.threads * snakemake.resources.get("tasks", 1),
         source=snakemake.params.source,
     )
