@@ -27,9 +27,7 @@ def stage(log: Path | str, output: Path | str) -> Iterator[None]:
     ownership.follow_owner()
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     # Copied below the level of Python's streams, so that workers' output is caught as well.
-    title, again = _title(Path(log))
-    mode = ["--append"] if again else []
-    tee = subprocess.Popen(["tee", *mode, str(log)], stdin=subprocess.PIPE, start_new_session=True)
+    tee = subprocess.Popen(["tee", str(log)], stdin=subprocess.PIPE, start_new_session=True)
     assert tee.stdin is not None
     sys.stdout.flush()
     sys.stderr.flush()
@@ -38,8 +36,6 @@ def stage(log: Path | str, output: Path | str) -> Iterator[None]:
     os.dup2(tee.stdin.fileno(), 2)
     tee.stdin.close()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    if title:
-        print(title)
     try:
         with disk.explained(Path(output)):
             yield
@@ -54,16 +50,3 @@ def stage(log: Path | str, output: Path | str) -> Iterator[None]:
         # A helper process that outlives the stage (a resource tracker, say) may hold the pipe.
         with suppress(subprocess.TimeoutExpired):
             tee.wait(timeout=2)
-
-
-def _title(log: Path) -> tuple[str | None, bool]:
-    """Return the first words of a SLURM job, and whether it goes on with the log it began.
-
-    SLURM starts a job that it queued again under the same number.
-    """
-    job = os.environ.get("SLURM_JOB_ID")
-    if job is None:
-        return None, False
-    title = f"SLURM job {job}"
-    again = log.exists() and log.read_text(errors="replace").partition("\n")[0] == title
-    return f"{title}, started again" if again else title, again

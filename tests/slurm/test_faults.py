@@ -64,8 +64,10 @@ def test_the_time_limit(submit, expected):
     (again,) = run.jobs()
     assert (again["JobId"], again["Restarts"]) == (job["JobId"], "1")
     assert again["JobState"] == "COMPLETED"
-    said = (run.checkout.root / "logs/train/ball.log").read_text()
+    log = run.checkout.root / f"logs/slurm/rule_train/ball/{job['JobId']}.log"
+    said = log.read_text()
     assert f"before the job's time limit; job {job['JobId']} goes back into the queue" in said
+    assert "step 3000/3000" in said
     assert_undisturbed(run, expected)
 
 

@@ -1,6 +1,5 @@
 """The log of a stage, and its one line for a foreseen failure."""
 
-import os
 import subprocess
 import sys
 
@@ -20,15 +19,12 @@ with console.stage(sys.argv[1], sys.argv[1]):
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+def run(tmp_path):
     log = tmp_path / "logs" / "a.log"
 
-    def stage(text: str, **variables: str) -> tuple[int, str]:
+    def stage(text: str) -> tuple[int, str]:
         command = [sys.executable, "-c", STAGE, str(log), text]
-        done = subprocess.run(
-            command, env=os.environ | variables, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         return done.returncode, log.read_text()
 
     return stage
@@ -37,14 +33,6 @@ def run(tmp_path, monkeypatch):
 def test_each_start_begins_a_log(run):
     assert run("one") == (0, "one\n")
     assert run("two") == (0, "two\n")
-
-
-def test_a_job_that_starts_again_goes_on_with_its_log(run):
-    run("before")
-    assert run("one", SLURM_JOB_ID="7") == (0, "SLURM job 7\none\n")
-    both = "SLURM job 7\none\nSLURM job 7, started again\ntwo\n"
-    assert run("two", SLURM_JOB_ID="7") == (0, both)
-    assert run("three", SLURM_JOB_ID="71") == (0, "SLURM job 71\nthree\n")
 
 
 def test_a_foreseen_failure_is_one_line(run):

@@ -1,4 +1,5 @@
 # Helpers of the rules: the validated experiment, and what each job is given of it.
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -114,6 +115,8 @@ def check_cluster():
     for warning in found.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     remember_min_job_age()
+    # A job that is queued again goes on with its log; SLURM would begin it anew.
+    os.environ.setdefault("SBATCH_OPEN_MODE", "append")
 
 
 def remember_min_job_age():
