@@ -71,7 +71,7 @@ def test_the_time_limit(submit, expected):
     assert_undisturbed(run, expected)
 
 
-def test_a_drained_node_that_dies(slurm, submit, expected, repaired):
+def test_a_drained_node_that_dies(slurm, repaired, submit, expected):
     run = submit()
     run.wait_until(run.snapshots, "a snapshot")
     (job,) = run.jobs()
@@ -137,7 +137,7 @@ def test_a_job_that_slurm_stops_and_queues_again(slurm, submit, expected):
     assert_undisturbed(run, expected)
 
 
-def test_a_node_that_only_seems_dead(slurm, submit, expected, repaired):
+def test_a_node_that_only_seems_dead(slurm, repaired, submit, expected):
     run = submit()
     run.wait_until(run.snapshots, "a snapshot")
     (job,) = run.jobs()
