@@ -14,6 +14,14 @@ from virtual_cluster import VirtualCluster, environment, wait_until
 
 FAULTS = "tests/slurm/faults.yaml"
 TRAINED = "results/train/ball/run.json"
+# The SLURM executor's pause between two looks at its jobs grows by ten seconds each time, to three
+# minutes; here it stays at five seconds.
+IMPATIENT = """
+from snakemake.cli import main
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+RemoteExecutor.next_seconds_between_status_checks = property(lambda self: 5, lambda self, _: None)
+main()
+"""
 
 
 class Submitted:
@@ -23,10 +31,12 @@ class Submitted:
         self, cluster: VirtualCluster, checkout: Checkout, *arguments: str, **variables: str
     ) -> None:
         self.cluster, self.checkout = cluster, checkout
-        command = checkout.command(*arguments, "--profile", "slurm", files=(FAULTS,))
+        python, _, _, *words = checkout.command(
+            *arguments, "--profile", "slurm", files=(FAULTS,)
+        )
         self._output = (checkout.root / "snakemake.txt").open("a")
         self.process = subprocess.Popen(
-            cluster.command(*command, cwd=checkout.root),
+            cluster.command(python, "-c", IMPATIENT, *words, cwd=checkout.root),
             env=environment(checkout.environment | variables),
             stdin=subprocess.DEVNULL,
             stdout=self._output,
