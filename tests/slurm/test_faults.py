@@ -9,6 +9,8 @@ from snakemake_executor_plugin_slurm import ExecutorSettings
 from submitted import FAULTS, TRAINED, Submitted, result
 from virtual_cluster import wait_until
 
+from cluster.slurm_site import minutes
+
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 # After so many failed questions the SLURM executor of Snakemake would forget its jobs.
@@ -56,7 +58,7 @@ def test_the_time_limit(submit, expected):
         worker.suspend()
     (job,) = run.jobs()
     left = ("squeue", "--noheader", f"--jobs={job['JobId']}", "--format=%L")
-    run.wait_until(lambda: run.cluster.run(*left).stdout.strip() <= "0:29", "the limit to be near")
+    run.wait_until(lambda: minutes(run.cluster.run(*left).stdout) < 0.5, "the limit to be near")
     for worker in workers:
         worker.resume()
     run.hurry()

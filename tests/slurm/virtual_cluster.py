@@ -96,6 +96,7 @@ class Machine:
         if self._keeper.stdout.readline() != b"ready\n":
             raise RuntimeError(f"{name}: the namespaces could not be made")
         self._init = psutil.Process(self._keeper.pid).children()[0]
+        self._space = os.readlink(f"/proc/{self._init.pid}/ns/pid")
 
     @property
     def pid(self) -> int:
@@ -136,11 +137,12 @@ class Machine:
         return [process for process, found in self._running() if found == name]
 
     def _running(self) -> Iterator[tuple[psutil.Process, str]]:
-        with suppress(psutil.NoSuchProcess):  # a machine whose power is cut
-            for process in self._init.children(recursive=True):
-                with suppress(psutil.NoSuchProcess):
-                    if process.status() != psutil.STATUS_ZOMBIE:
-                        yield process, process.name()
+        """Yield all but the first process, by their namespace: a daemon's parent is outside."""
+        for process in psutil.process_iter() if self._keeper.poll() is None else ():
+            with suppress(psutil.NoSuchProcess, OSError):
+                inside = os.readlink(f"/proc/{process.pid}/ns/pid") == self._space
+                if inside and process != self._init and process.status() != psutil.STATUS_ZOMBIE:
+                    yield process, process.name()
 
     def kill(self) -> None:
         """End all processes of this machine, as a power cut would, and wait until they are gone."""
