@@ -96,10 +96,7 @@ def num_ranks(wildcards):
 
 
 def check_cluster():
-    """Return if SLURM, where it is used, can run every planned job; else end with its problems.
-
-    What only a retry would run into is printed.
-    """
+    """Return if SLURM, where used, can run the planned jobs; else end. Print what retries meet."""
     if workflow.executor_plugin.name != "slurm":
         return
     # One job for each of the few requests that thousands of jobs make.
@@ -122,8 +119,7 @@ def check_cluster():
 def remember_min_job_age():
     """Have the SLURM executor ask for MinJobAge once: now, while the controller answers.
 
-    It asks at every look at its jobs, and turns from squeue to sacct where it gets no answer; without
-    accounting sacct never answers, and a controller that is back would be waited for in vain.
+    Where it gets no answer later, it would turn to sacct, which without accounting never answers.
     """
     import snakemake_executor_plugin_slurm as executor
 
@@ -147,8 +143,7 @@ def closing_table():
     return Path(SUMMARY).read_text() if Path(SUMMARY).exists() else ""
 
 
-# Not the alternatives "name1|name2|...": Snakemake scans a pattern for every job it considers,
-# which is quadratic in the number of runs.
+# Not "name1|name2|...": Snakemake scans it for every job, which is quadratic in the number of runs.
 wildcard_constraints:
     dataset=NAME_PATTERN,
     run=NAME_PATTERN,
