@@ -132,8 +132,8 @@ def _is_loopback(address: str) -> bool:
 def _authentication() -> dict[str, str]:
     """Return Ray's switch to token authentication if this user has a token.
 
-    `ray start` makes that choice by itself, a connecting driver does not; a cluster that does not
-    ask for the token ignores it.
+    `ray start` makes that choice by itself, a connecting driver does not. A cluster that was
+    started without the token cannot be joined by one who has it.
     """
     given = any(key in os.environ for key in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
     found = given or (Path.home() / ".ray" / "auth_token").exists()

@@ -115,9 +115,10 @@ SESSION = """
 import sys
 from cluster.ray_cluster import session
 with session(2, address=sys.argv[1]) as found:
-    print("at", found.address, "in", found.folder.parent, flush=True)
+    print("at", found.address, found.folder.parent, *found.metrics_urls, flush=True)
     sys.stdin.read()
 """
+READ = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=10).read().decode())"
 
 
 def test_a_killed_driver_takes_all_nodes_with_it_and_auto_finds_a_running_ray(slurm, tmp_path):
@@ -141,12 +142,16 @@ def test_a_killed_driver_takes_all_nodes_with_it_and_auto_finds_a_running_ray(sl
     driver = inside(*step, "--mem=0", sys.executable, "-c", SESSION, "")
     try:
         place = next(x for x in driver.stdout if x.startswith("at "))
-        _, address, _, folder = place.split()
+        _, address, folder, *urls = place.split()
         assert address.startswith("10.77.0.11:")
         assert Path(f"{folder}-n2").is_dir()
         assert running(slurm, "raylet/raylet").keys() == {"n1", "n2"}
+        assert len(urls) == 2
+        for url in urls:
+            read = (sys.executable, "-c", READ, url)
+            wait_until(lambda read=read: "ray_node" in slurm.run(*read, check=False).stdout, url)
         guest = inside(*step, "--mem=0", sys.executable, "-c", SESSION, "auto")
-        assert next(x for x in guest.stdout if x.startswith("at ")) == place
+        assert next(x for x in guest.stdout if x.startswith("at ")).split()[1] == address
         guest.communicate(timeout=60)
         (found,) = running(slurm, "cluster.ray_cluster")["n1"]
         found.kill()
