@@ -7,7 +7,6 @@ import pytest
 from harness import Checkout
 from snakemake_executor_plugin_slurm import ExecutorSettings
 from submitted import FAULTS, TRAINED, Submitted, result
-from virtual_cluster import wait_until
 
 from cluster.slurm_site import minutes
 

@@ -40,7 +40,9 @@ def trained(slurm, tmp_path_factory):
 
 def test_each_job_has_two_nodes_and_a_worker_on_each(slurm, trained):
     checkout, seen = trained
-    shapes = [(x["JobState"], x["NumNodes"], x["NumCPUs"]) for x in jobs_of(slurm, checkout, "train")]
+    shapes = [
+        (x["JobState"], x["NumNodes"], x["NumCPUs"]) for x in jobs_of(slurm, checkout, "train")
+    ]
     assert shapes == [("COMPLETED", "2", "2")] * 2
     assert seen == {"n1", "n2"}
 
