@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 from harness import Checkout
-from jobs import jobs_of, running
+from jobs import assert_nothing_left, jobs_of, running
 from virtual_cluster import VirtualCluster, environment, wait_until
 
 FAULTS = "tests/slurm/faults.yaml"
@@ -31,9 +31,7 @@ class Submitted:
         self, cluster: VirtualCluster, checkout: Checkout, *arguments: str, **variables: str
     ) -> None:
         self.cluster, self.checkout = cluster, checkout
-        python, _, _, *words = checkout.command(
-            *arguments, "--profile", "slurm", files=(FAULTS,)
-        )
+        python, _, _, *words = checkout.command(*arguments, "--profile", "slurm", files=(FAULTS,))
         self._output = (checkout.root / "snakemake.txt").open("a")
         self.process = subprocess.Popen(
             cluster.command(python, "-c", IMPATIENT, *words, cwd=checkout.root),
@@ -91,9 +89,7 @@ class Submitted:
             os.killpg(self.process.pid, signal.SIGINT)
             self.process.wait(timeout=120)
         self._output.close()
-        running = ("squeue", "--noheader", "--states=RUNNING,PENDING,COMPLETING")
-        wait_until(lambda: not self.cluster.run(*running).stdout, "no job")
-        wait_until(lambda: not self.processes(""), "the end of the jobs' processes")
+        assert_nothing_left(self.cluster)
 
 
 def result(checkout: Checkout) -> tuple[dict[str, object], bytes]:

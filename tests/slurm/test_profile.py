@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 from harness import Checkout
-from jobs import jobs_of
+from jobs import assert_nothing_left, jobs_of
 from virtual_cluster import environment, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
@@ -120,10 +120,6 @@ def test_ctrl_c_leaves_no_job_and_no_process_behind(slurm, tmp_path):
     assert any(job["JobState"] == "RUNNING" for job in jobs_of(slurm, checkout))
     assert any(node.processes() for node in slurm.nodes.values())
     press_ctrl_c(process, tmp_path)
-    output, _ = process.communicate(timeout=120)
-    wait_until(lambda: not slurm.run("squeue", "--noheader").stdout, f"no job; {output}")
+    process.communicate(timeout=120)
+    assert_nothing_left(slurm)
     assert "CANCELLED" in {job["JobState"] for job in jobs_of(slurm, checkout)}
-    wait_until(
-        lambda: not any(node.processes() for node in slurm.nodes.values()),
-        "the end of the jobs' processes",
-    )
