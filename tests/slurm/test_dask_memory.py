@@ -44,8 +44,8 @@ def test_every_attempt_at_a_shard_exceeds_the_memory_of_a_worker(slurm, tmp_path
     (error,) = (line for line in log.splitlines() if line.startswith("error: "))
     assert re.fullmatch(
         r"error: datasets\.waves: shard [01]: expected to need less than a worker's 219 MB, got"
-        r" 4 workers that reached it; use fewer workers \(threads\), more memory \(mem_mb on SLURM\)"
-        r" or a lower samples_per_shard",
+        r" 4 workers that reached it; use fewer workers \(threads\), more memory \(mem_mb on"
+        r" SLURM\) or a lower samples_per_shard",
         error,
     )
 
