@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-from contextlib import suppress
 
 import pytest
 from harness import Checkout
@@ -89,21 +88,6 @@ def test_a_job_killed_for_its_memory_is_retried_with_more(slurm, tmp_path):
     assert "memory limit" in log.read_text()
 
 
-def press_ctrl_c(process, root) -> None:
-    """Press it as a person does: again if Snakemake, which may lose one, does not say it heard."""
-
-    def heard() -> bool:
-        said = "".join(x.read_text() for x in (root / ".snakemake/log").glob("*.log"))
-        return "on user request" in said or process.poll() is not None
-
-    for _ in range(3):
-        # As a terminal does: to the whole group.
-        os.killpg(process.pid, signal.SIGINT)
-        with suppress(TimeoutError):
-            return wait_until(heard, "Snakemake to hear Ctrl-C", 10)
-    raise AssertionError("Snakemake did not hear Ctrl-C")
-
-
 def test_ctrl_c_leaves_no_job_and_no_process_behind(slurm, tmp_path):
     checkout = Checkout.copy_to(tmp_path)
     process = subprocess.Popen(
@@ -119,7 +103,8 @@ def test_ctrl_c_leaves_no_job_and_no_process_behind(slurm, tmp_path):
     wait_until(lambda: started.exists() and started.stat().st_size, "a training job", 300)
     assert any(job["JobState"] == "RUNNING" for job in jobs_of(slurm, checkout))
     assert any(node.processes() for node in slurm.nodes.values())
-    press_ctrl_c(process, tmp_path)
+    # As a terminal does: to the whole group.
+    os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=120)
     assert_nothing_left(slurm)
     assert "CANCELLED" in {job["JobState"] for job in jobs_of(slurm, checkout)}

@@ -214,8 +214,11 @@ class VirtualCluster:
         )
 
     def command(self, *command: str, cwd: Path | None = None) -> list[str]:
-        """Return the command line that runs `command` on the login node."""
-        return self.login.inside(*command, cwd=cwd)
+        """Return the command line that runs `command` on the login node.
+
+        It hears Ctrl-C even where the tests do not, as when a shell started them in its background.
+        """
+        return self.login.inside("env", "--default-signal=INT", *command, cwd=cwd)
 
     def run(
         self,
