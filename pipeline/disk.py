@@ -38,6 +38,18 @@ def sweep(folder: Path) -> None:
         _remove(leftover)
 
 
+def claim(state: Path, digest: str) -> Path:
+    """Return the folder `state/<digest>`, and remove what other configurations left in `state`."""
+    folder = state / digest[:16]
+    if state.exists():
+        for other in state.iterdir():
+            if other != folder:
+                _remove(other)
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
+    return folder
+
+
 def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)

@@ -18,7 +18,7 @@ References: Cohn & Elkies, Ann. of Math. 157 (2003), section 7; Afkhami-Jeddi, C
 de Laat, Tajdini, arXiv:2006.02560 (the same equations as the spinless modular bootstrap).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -40,7 +40,18 @@ _LARGEST_RISE = 1 + 1e-8
 _ANCHOR_DIM = 8
 _SMALLEST_DIM_STEP = 2.0**-10
 
-Progress = Callable[[str], None]
+
+@dataclass(frozen=True)
+class Rung:
+    """One degree of a climb: where its rough solution has the nodes, and its Newton steps."""
+
+    nodes: tuple[float, ...]
+    newton_steps: int
+
+
+# The rungs for m = 0, 1, ... that a solve has behind it, by the dimension it climbs in. They do not
+# depend on where the climb is to end, so they serve every degree.
+Climbs = Mapping[int, tuple[Rung, ...]]
 
 
 @dataclass(frozen=True)
@@ -65,12 +76,18 @@ class _Iterate:
 
 
 def solve(
-    dim: int, degree: int, precision_bits: int, progress: Progress | None = None
+    dim: int,
+    degree: int,
+    precision_bits: int,
+    *,
+    resume: Climbs | None = None,
+    reached: Callable[[Climbs], None] | None = None,
 ) -> Quadrature:
     """Return the quadrature of `degree` = 4m + 3 in dimension `dim`, nodes accurate to 1e-20.
 
     Continuation in the degree from m = 0; where that loses the branch (low dimensions), the
-    solution in dimension 8 is followed down through real dimensions.
+    solution in dimension 8 is followed down through real dimensions. `reached` is given all rungs
+    after each new one. With such as `resume` the solve goes on from there, to the same bits.
 
     Raises:
         SolverError: no continuation reaches the degree at `precision_bits`.
@@ -78,16 +95,24 @@ def solve(
     if degree < 3 or degree % 4 != 3:
         raise SolverError(f"degree: expected 4m + 3 >= 3, got {degree}; use {degree | 3}")
     last = degree // 4
-    report = progress or (lambda line: None)
+    climbs = dict(resume or {})
+
+    def climbed(where: int) -> tuple[_Iterate | None, int]:
+        def keep(rungs: tuple[Rung, ...]) -> None:
+            climbs[where] = rungs
+            if reached:
+                reached(dict(climbs))
+
+        return _climb(where, last, climbs.get(where, ()), keep)
+
     with ctx.workprec(precision_bits):
-        found, steps = _climb(arb(dim), last, report)
+        found, steps = climbed(dim)
         if found is None and dim < _ANCHOR_DIM:
-            report(f"dimension {dim}: followed from dimension {_ANCHOR_DIM}")
-            anchor, climbed = _climb(arb(_ANCHOR_DIM), last, report)
-            steps += climbed
+            anchor, more = climbed(_ANCHOR_DIM)
+            steps += more
             if anchor is not None:
-                found, walked = _descend(anchor, dim)
-                steps += walked
+                found, more = _descend(anchor, dim)
+                steps += more
     if found is None:
         raise SolverError(
             f"two-point bound, dimension {dim}: expected a quadrature of degree {degree} at"
@@ -96,27 +121,33 @@ def solve(
     return Quadrature(dim, degree, tuple(found.nodes), tuple(found.weights), steps)
 
 
-def _climb(dim: arb, last: int, report: Progress) -> tuple[_Iterate | None, int]:
+def _climb(
+    dim: int, last: int, rungs: tuple[Rung, ...], reached: Callable[[tuple[Rung, ...]], None]
+) -> tuple[_Iterate | None, int]:
     """Return the solution with m = `last` and the Newton steps of all m up to it."""
-    history: list[list[float]] = []
-    found, steps = None, 0
-    for m in range(last + 1):
-        guesses = [[_first_node(float(dim))]] if m == 0 else _guesses(history)
-        found = None
-        for guess in guesses:
-            if not _increasing(guess):
-                continue
-            found = _newton(dim, [arb(z) for z in guess], at_end=m == last)
-            if found and (m == 0 or float(found.nodes[0]) < history[-1][0] * _LARGEST_RISE):
-                break
-            found = None
-        if found is None:
-            return None, steps
-        steps += found.steps
-        history.append([float(z) for z in found.nodes])
-        if m % 10 == 0 or m == last:
-            report(f"degree {4 * m + 3}: z_r = {history[-1][0]:.12f}, {steps} Newton steps")
-    return found, steps
+    rungs = rungs[:last]
+    while True:
+        at_end = len(rungs) == last
+        found = _next(dim, rungs, at_end)
+        if found is None or at_end:
+            break
+        rungs = (*rungs, Rung(tuple(float(z) for z in found.nodes), found.steps))
+        reached(rungs)
+    steps = sum(rung.newton_steps for rung in rungs)
+    return found, steps + (found.steps if found else 0)
+
+
+def _next(dim: int, rungs: tuple[Rung, ...], at_end: bool) -> _Iterate | None:
+    """Return the solution above `rungs`, or None where the branch is lost."""
+    history = [list(rung.nodes) for rung in rungs]
+    guesses = _guesses(history) if history else [[_first_node(float(dim))]]
+    for guess in guesses:
+        if not _increasing(guess):
+            continue
+        found = _newton(arb(dim), [arb(z) for z in guess], at_end)
+        if found and (not rungs or float(found.nodes[0]) < rungs[-1].nodes[0] * _LARGEST_RISE):
+            return found
+    return None
 
 
 def _descend(start: _Iterate, dim: int) -> tuple[_Iterate | None, int]:

@@ -1,18 +1,35 @@
-"""The search stage: a ladder of degrees as Ray tasks, the best claim kept as a certificate."""
+"""The search stage: each bound a Ray task that goes on from its last iterate after a kill.
+
+The state of a search lies in `<state>/<digest>`, keyed by everything its numbers depend on, and is
+replaced whole. Whatever is killed, and whenever, the next start with the same digest goes on from
+the last state that was saved, and its certificate equals that of an undisturbed search.
+
+A formulation is a module `pipeline.packing.<kind>` with
+
+    search(formulation, precision_bits, *, resume, reached) -> Found
+    progress(state) -> str
+
+where `reached` is given states, JSON objects, and `resume` is one of them or None.
+"""
 
 import importlib
-from collections.abc import Iterable, Iterator
+import json
+import shutil
+import time
+from collections.abc import Callable
 from dataclasses import asdict
-from decimal import Decimal
 from fractions import Fraction
 from math import log10
 from pathlib import Path
 from typing import Any
 
 from cluster.ray_cluster import session
-from pipeline import config, provenance
-from pipeline.errors import SolverError
+from pipeline import config, disk, ownership, provenance
+from pipeline.errors import PipelineError, SolverError
 from pipeline.packing import known
+
+_STATE = "state.json"
+_SAVE_EVERY_S = 1.0
 
 
 def run(
@@ -21,6 +38,7 @@ def run(
     name: str,
     seed: int,
     output: Path,
+    state: Path,
     num_workers: int,
     source: str,
     ray_address: str = "",
@@ -31,32 +49,38 @@ def run(
     "bound", "newton_steps", "seconds", "digits"}], "failed": [{"degree", "reason"}]}.
     candidate.json: the certificate of the smallest claimed bound (`certify.format`). All numbers
     are claims of the solver until `pipeline.certify` has proved them. `seed` is recorded only: the
-    search is deterministic. Up to `num_workers` degrees are solved at a time, on a Ray of their own
-    or the one at `ray_address` (see `ray_cluster.session`).
+    search is deterministic. The Ray with `num_workers` CPUs is its own or the one at `ray_address`
+    (see `ray_cluster.session`). `state` is gone afterwards.
 
     Raises:
         SolverError: no degree of the ladder gave a certificate.
+        PipelineError: another process searches with the same state and does not end.
     """
+    output, state = output.resolve(), state.resolve()
     dim = bound.formulation.dim
-    with provenance.record(
+    record = provenance.record(
         output / "run.json", stage="search", name=name, seed=seed, config=bound, source=source
-    ) as summary:
-        ladder, failed = _ladder(bound, name, _attempts(bound, num_workers, ray_address))
-        if not ladder:
-            raise SolverError(f"bounds.{name}: {failed[0]['reason']}")
-        best = min(ladder, key=lambda step: Decimal(step["bound"]))
-        certificate = best["certificate"]
+    )
+    with ownership.alone(state), record as summary:
+        folder = disk.claim(state, provenance.config_digest(bound, seed, source))
+        found = _on_ray(bound, name, folder, num_workers, ray_address)
+        for failure in found["failed"]:
+            print(f"{name}: degree {failure['degree']} failed: {failure['reason']}", flush=True)
+        certificate = found["certificate"]
+        if certificate is None:
+            raise SolverError(f"bounds.{name}: {found['failed'][0]['reason']}")
+        ladder = [_compared(step, dim, name) for step in found["ladder"]]
+        best, published = ladder[-1], known.upper_bound(dim)
         trace = {
             "schema_version": 1,
             "name": name,
             "dim": dim,
             "label": "empirical",
-            "ladder": [{k: v for k, v in step.items() if k != "certificate"} for step in ladder],
-            "failed": failed,
+            "ladder": ladder,
+            "failed": found["failed"],
         }
         provenance.write_json(output / "trace.json", trace)
         provenance.write_json(output / "candidate.json", certificate)
-        published = known.upper_bound(dim)
         summary.update(
             label="empirical",
             bound=best["bound"],
@@ -65,7 +89,30 @@ def run(
             known=published.value,
             known_kind=published.kind,
         )
-        print(f"{name}: claims {best['bound']} at degree {best['degree']}, not yet proved")
+        shutil.rmtree(state, ignore_errors=True)
+    print(f"{name}: claims {best['bound']} at degree {best['degree']}, not yet proved")
+
+
+def solve(
+    bound: dict[str, Any], folder: Path, save_every_s: float = _SAVE_EVERY_S
+) -> dict[str, Any]:
+    """Return what the search of `bound` found, as JSON values, going on from the state in `folder`.
+
+    Saves the state there about every `save_every_s` seconds. Runs in a Ray worker.
+
+    Raises:
+        DiskError: there is no room for the state.
+    """
+    part = config.Bound.model_validate(bound)
+    formulation = importlib.import_module(f"pipeline.packing.{part.formulation.kind}")
+    with disk.explained(folder):
+        found = formulation.search(
+            part.formulation,
+            part.solver.precision_bits,
+            resume=_saved(folder),
+            reached=_saver(folder, save_every_s),
+        )
+    return asdict(found)
 
 
 def relative_gap(value: str, published: known.Known) -> float:
@@ -80,55 +127,56 @@ def agreeing_digits(value: str, published: known.Known) -> float:
     return round(min(-log10(gap), most), 2) if gap else most
 
 
-def _ladder(
-    bound: config.Bound, name: str, attempts: Iterable[dict[str, Any]]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the degrees that succeeded and those that failed, both by degree."""
-    formulation = bound.formulation
-    published = known.two_point_bound(formulation.dim)
-    ladder: list[dict[str, Any]] = []
-    failed: list[dict[str, Any]] = []
-    for found in attempts:
-        if "reason" in found:
-            failed.append(found)
-            print(f"{name}: degree {found['degree']} failed: {found['reason']}", flush=True)
-            continue
-        found["digits"] = agreeing_digits(found["bound"], published)
-        ladder.append(found)
-        print(
-            f"{name}: degree {found['degree']:>3}: bound {found['bound']} (empirical),"
-            f" {found['digits']:.1f} digits of the published one,"
-            f" {found['newton_steps']} Newton steps, {found['seconds']:.1f} s",
-            flush=True,
-        )
-    return sorted(ladder, key=_degree), sorted(failed, key=_degree)
-
-
-def _attempts(bound: config.Bound, num_workers: int, ray_address: str) -> Iterator[dict[str, Any]]:
-    """Yield what each degree gave, as the Ray tasks end."""
+def _on_ray(
+    bound: config.Bound, name: str, folder: Path, num_workers: int, ray_address: str
+) -> dict[str, Any]:
+    """Return what `solve` gives in a Ray worker; its foreseen errors are raised as they were."""
+    if (before := _saved(folder)) is not None:
+        formulation = importlib.import_module(f"pipeline.packing.{bound.formulation.kind}")
+        print(f"{name}: goes on from {formulation.progress(before)}", flush=True)
     with session(num_workers, address=ray_address):
         import ray
 
-        task = ray.remote(_attempt)
-        formulation = importlib.import_module(f"pipeline.packing.{bound.formulation.kind}")
-        # The longest first: it decides when the stage ends.
-        degrees = reversed(formulation.ladder(bound.formulation))
-        pending = [task.remote(bound.model_dump(mode="json"), degree) for degree in degrees]
-        while pending:
-            ended, pending = ray.wait(pending, num_returns=1)
-            yield from ray.get(ended)
+        # Ray starts it again if its worker is lost: from the saved state.
+        task = ray.remote(solve)
+        try:
+            found: dict[str, Any] = ray.get(task.remote(bound.model_dump(mode="json"), folder))
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, PipelineError):
+                raise error.cause from None
+            raise
+    return found
 
 
-def _attempt(bound: dict[str, Any], degree: int) -> dict[str, Any]:
-    """Return the attempt at one degree as plain JSON values; runs in a Ray worker."""
-    part = config.Bound.model_validate(bound)
-    formulation = importlib.import_module(f"pipeline.packing.{part.formulation.kind}")
+def _saver(folder: Path, every_s: float) -> Callable[[dict[str, Any]], None]:
+    """Return a function that replaces the saved state unless it was replaced just before."""
+    last = time.monotonic()
+
+    def save(state: dict[str, Any]) -> None:
+        nonlocal last
+        if time.monotonic() - last >= every_s:
+            provenance.write_json(folder / _STATE, state)
+            last = time.monotonic()
+
+    return save
+
+
+def _saved(folder: Path) -> dict[str, Any] | None:
+    """Return the saved state; None if there is none, or a power failure left less than a file."""
     try:
-        found = formulation.attempt(part.formulation, degree, part.solver.precision_bits)
-    except SolverError as error:
-        return {"degree": degree, "reason": str(error)}
-    return asdict(found)
+        state: dict[str, Any] = json.loads((folder / _STATE).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return state
 
 
-def _degree(step: dict[str, Any]) -> int:
-    return int(step["degree"])
+def _compared(step: dict[str, Any], dim: int, name: str) -> dict[str, Any]:
+    """Return `step` with the digits it shares with the published value, and print it."""
+    digits = agreeing_digits(step["bound"], known.two_point_bound(dim))
+    print(
+        f"{name}: degree {step['degree']:>3}: bound {step['bound']} (empirical),"
+        f" {digits:.1f} digits of the published one, {step['newton_steps']} Newton steps,"
+        f" {step['seconds']:.1f} s",
+        flush=True,
+    )
+    return step | {"digits": digits}

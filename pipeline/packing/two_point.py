@@ -7,12 +7,13 @@ functions (`laguerre.Expansion`), so that f^ has the same form and the condition
 
     P(z) <= 0 for z >= z_r = 2 pi r^2,    Q(z) >= 0 for z >= 0,    Q(0) > 0.
 
-`attempt` finds the optimum under the normalisation f(0) = f^(0), gives away 1e-20 of it to make all
+`search` finds the optimum under the normalisation f(0) = f^(0), gives away 1e-20 of it to make all
 signs strict, and returns it with a certificate in integers.
 """
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -20,21 +21,43 @@ from flint import arb, ctx
 
 from pipeline.certify import format as certificates
 from pipeline.config import TwoPoint
+from pipeline.errors import SolverError
 from pipeline.packing import laguerre, rounding, solver
 
 _DIGITS = 24
 _LADDER_STEPS = 4
 
+State = dict[str, Any]
+
 
 @dataclass(frozen=True)
-class Attempt:
-    """What the solver found at one degree: an empirical value and a certificate to be verified."""
+class Step:
+    """The solver's value at one degree, empirical."""
 
     degree: int
     bound: str
     newton_steps: int
     seconds: float
-    certificate: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A degree without a result, and why."""
+
+    degree: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found, by degree; `certificate`, to be verified, is of the last of `ladder`.
+
+    It is None if every degree failed.
+    """
+
+    ladder: tuple[Step, ...]
+    failed: tuple[Failure, ...]
+    certificate: dict[str, Any] | None
 
 
 def ladder(formulation: TwoPoint) -> tuple[int, ...]:
@@ -44,33 +67,90 @@ def ladder(formulation: TwoPoint) -> tuple[int, ...]:
     return tuple(4 * m + 3 for m in sorted(steps))
 
 
-def attempt(
+def search(
     formulation: TwoPoint,
-    degree: int,
     precision_bits: int,
-    progress: solver.Progress | None = None,
-) -> Attempt:
-    """Return the optimal function of `degree` as a certificate, and the bound it claims.
+    *,
+    resume: State | None = None,
+    reached: Callable[[State], None] | None = None,
+) -> Found:
+    """Return the optimum at each degree of `ladder`, the best with a certificate.
 
-    Heuristic: the claim counts only after `pipeline.certify` proved it. Deterministic but for
-    `seconds`.
+    One climb of the degrees serves them all. Heuristic: a claim counts only after
+    `pipeline.certify` proved it. Deterministic but for `seconds`.
 
-    Raises:
-        SolverError: see `solver.solve` and `rounding.certificate`.
+    Args:
+        formulation: dimension and highest degree.
+        precision_bits: working precision.
+        resume: a state that `reached` was given: the search goes on there, to the same result.
+        reached: called after each degree of the climb with all that is behind it, as JSON values.
     """
-    clock = time.perf_counter()
-    quadrature = solver.solve(formulation.dim, degree, precision_bits, progress)
-    found = rounding.certificate(quadrature, precision_bits=precision_bits)
-    with ctx.workprec(precision_bits):
-        # Without an exponent: arb prints small numbers as 4.7e-7.
-        claimed = f"{Decimal(claimed_bound(found).str(_DIGITS, radius=False)):f}"
-    return Attempt(
-        degree,
-        claimed,
-        quadrature.newton_steps,
-        round(time.perf_counter() - clock, 3),
-        certificates.to_json(found),
+    climbs = _from_state(resume or {})
+
+    def keep(rungs: solver.Climbs) -> None:
+        nonlocal climbs
+        climbs = rungs
+        if reached:
+            reached(_to_state(rungs))
+
+    steps: list[Step] = []
+    failed: list[Failure] = []
+    certificate = None
+    # The highest degree first: it makes the climb, and gives the certificate unless it fails.
+    for degree in reversed(ladder(formulation)):
+        clock = time.perf_counter()
+        try:
+            quadrature = solver.solve(
+                formulation.dim, degree, precision_bits, resume=climbs, reached=keep
+            )
+            if certificate is None:
+                certificate = rounding.certificate(quadrature, precision_bits=precision_bits)
+                value = _claimed(certificate, precision_bits)
+            else:
+                value = _optimum(quadrature, precision_bits)
+        except SolverError as error:
+            failed.append(Failure(degree, str(error)))
+            continue
+        seconds = round(time.perf_counter() - clock, 3)
+        steps.append(Step(degree, value, quadrature.newton_steps, seconds))
+    return Found(
+        tuple(reversed(steps)),
+        tuple(reversed(failed)),
+        certificates.to_json(certificate) if certificate else None,
     )
+
+
+def progress(state: State) -> str:
+    """Return how far the search with this state has come, for people."""
+    rungs = max((rungs for rungs in state["climbs"].values()), key=len)
+    return f"degree {4 * len(rungs) - 1}"
+
+
+def _to_state(climbs: solver.Climbs) -> State:
+    return {"climbs": {str(dim): [asdict(r) for r in rungs] for dim, rungs in climbs.items()}}
+
+
+def _from_state(state: Mapping[str, Any]) -> solver.Climbs:
+    return {
+        int(dim): tuple(solver.Rung(tuple(r["nodes"]), r["newton_steps"]) for r in rungs)
+        for dim, rungs in state.get("climbs", {}).items()
+    }
+
+
+def _claimed(certificate: certificates.TwoPoint, precision_bits: int) -> str:
+    with ctx.workprec(precision_bits):
+        return _decimal(claimed_bound(certificate))
+
+
+def _optimum(quadrature: solver.Quadrature, precision_bits: int) -> str:
+    """Return the bound of the optimal function: f(0) = f^(0), and z_r is the first node."""
+    with ctx.workprec(precision_bits):
+        return _decimal(density_bound(quadrature.dim, quadrature.nodes[0], arb(1)))
+
+
+def _decimal(value: arb) -> str:
+    # Without an exponent: arb prints small numbers as 4.7e-7.
+    return f"{Decimal(value.str(_DIGITS, radius=False)):f}"
 
 
 def claimed_bound(certificate: certificates.TwoPoint) -> arb:

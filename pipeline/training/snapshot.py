@@ -1,7 +1,6 @@
 """The state of an interrupted run on disk: replaced whole, so that a kill never leaves half."""
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +37,3 @@ def stamp(folder: Path) -> int | None:
     """Return what changes with every state saved in `folder`; None if there is none."""
     file = folder / _FILE
     return file.stat().st_mtime_ns if file.exists() else None
-
-
-def claim(state: Path, digest: str) -> Path:
-    """Return the folder `state/<digest>`, and remove what other configurations left in `state`."""
-    folder = state / digest[:16]
-    if state.exists():
-        for other in state.iterdir():
-            if other != folder:
-                shutil.rmtree(other, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    disk.sweep(folder)
-    return folder

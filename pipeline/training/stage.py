@@ -67,7 +67,7 @@ def run(
         output / "run.json", stage="train", name=name, seed=seed, config=run, source=source
     )
     with time_limit.requeued(limit), ownership.alone(state):
-        folder = snapshot.claim(state, _digest(run, seed, source, store))
+        folder = disk.claim(state, _digest(run, seed, source, store))
         job = Job(run, name, seed, store.resolve() if store else None, folder)
         with record as summary:
             fewest, most = run.train.min_workers, run.train.max_workers

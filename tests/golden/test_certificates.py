@@ -42,5 +42,5 @@ def test_stored_certificates_are_proved(dim):
 def test_the_solver_finds_the_stored_certificate(dim):
     degree, bits, _, _ = STORED[dim]
     formulation = TwoPoint(kind="two_point", dim=dim, degree=degree)
-    found = two_point.attempt(formulation, degree, bits)
+    found = two_point.search(formulation, bits)
     assert found.certificate == json.loads(path_of(dim).read_text())

@@ -69,3 +69,10 @@ def test_a_full_disk_is_named(tmp_path, code):
 def test_other_failures_pass(tmp_path):
     with pytest.raises(FileNotFoundError), disk.explained(tmp_path):
         (tmp_path / "a").read_text()
+
+
+def test_claim_keeps_the_same_run_and_discards_others(tmp_path):
+    (disk.claim(tmp_path, "a" * 64) / "snapshot.pt").write_text("x")
+    assert (disk.claim(tmp_path, "a" * 64) / "snapshot.pt").exists()
+    disk.claim(tmp_path, "b" * 64)
+    assert [p.name for p in tmp_path.iterdir()] == ["b" * 16]

@@ -13,7 +13,7 @@ from pipeline.problems import two_body
 from pipeline.training import operator, pinn
 from pipeline.training.loop import train
 from pipeline.training.operator import relative_l2
-from pipeline.training.snapshot import Snapshots, claim
+from pipeline.training.snapshot import Snapshots
 from pipeline.training.step import Alone, summed
 
 CPU = torch.device("cpu")
@@ -225,13 +225,6 @@ def test_a_batch_larger_than_the_data_is_refused(store):
     task = operator.Task(operator_run(batch_size=64), 3, CPU, store)
     with pytest.raises(StoreError, match="expected at least 64 samples"):
         task.loss(task.model, 0, 0, 1)
-
-
-def test_claim_keeps_the_same_run_and_discards_others(tmp_path):
-    (claim(tmp_path, "a" * 64) / "snapshot.pt").write_text("x")
-    assert (claim(tmp_path, "a" * 64) / "snapshot.pt").exists()
-    claim(tmp_path, "b" * 64)
-    assert [p.name for p in tmp_path.iterdir()] == ["b" * 16]
 
 
 def test_a_save_that_is_cut_short_leaves_the_last_state(tmp_path, monkeypatch):

@@ -5,8 +5,8 @@ import mpmath
 import pytest
 from flint import arb, ctx
 
+from pipeline.certify import format as certificates
 from pipeline.certify import verify
-from pipeline.certify.format import TwoPoint as Certificate
 from pipeline.config import TwoPoint
 from pipeline.errors import SolverError
 from pipeline.packing import known, laguerre, rounding, solver, two_point
@@ -157,17 +157,42 @@ def test_rounding_costs_what_it_was_asked_to():
 
 
 def test_certificate_is_the_same_at_any_sufficient_precision():
-    def certificate(bits: int) -> Certificate:
+    def certificate(bits: int) -> certificates.TwoPoint:
         return rounding.certificate(solver.solve(8, 23, bits), precision_bits=bits)
 
     assert certificate(256) == certificate(256) == certificate(512)
 
 
-def test_attempt_claims_what_is_proved():
+def test_a_search_claims_what_is_proved_at_every_degree():
     formulation = TwoPoint(kind="two_point", dim=40, degree=23)
-    attempt = two_point.attempt(formulation, 23, 256)
-    assert "e" not in attempt.bound
-    assert float(attempt.bound) == pytest.approx(float(proved(40, 23)), rel=1e-14)
+    found = two_point.search(formulation, 256)
+    assert [step.degree for step in found.ladder] == [7, 11, 15, 23] and not found.failed
+    for step in found.ladder:
+        assert "e" not in step.bound
+        # The certificate gives away 1e-20 of the optimum.
+        assert float(step.bound) == pytest.approx(float(proved(40, step.degree)), rel=1e-14)
+    assert found.certificate == certificates.to_json(
+        rounding.certificate(solver.solve(40, 23, 256), precision_bits=256)
+    )
+
+
+@pytest.mark.parametrize(("dim", "degree"), [(3, 47), (12, 47)])
+def test_a_solve_goes_on_from_every_rung_to_the_same_bits(dim, degree):
+    # In dimension 3 the branch is lost and followed from dimension 8: two climbs.
+    states: list[solver.Climbs] = []
+    whole = solver.solve(dim, degree, 256, reached=states.append)
+    assert set(states[-1]) == ({3, 8} if dim == 3 else {12})
+    for climbs in states[:: len(states) // 5]:
+        seen: list[solver.Climbs] = []
+        assert solver.solve(dim, degree, 256, resume=climbs, reached=seen.append) == whole
+        assert len(seen) == len(states) - states.index(climbs) - 1
+
+
+def test_a_longer_climb_serves_every_lower_degree():
+    states: list[solver.Climbs] = []
+    solver.solve(8, 47, 256, reached=states.append)
+    for degree in (3, 15, 31):
+        assert solver.solve(8, degree, 256, resume=states[-1]) == solver.solve(8, degree, 256)
 
 
 def test_ladder_ends_at_the_degree_asked_for():

@@ -1,4 +1,4 @@
-# bounds.<name> -> results/search/<name>/candidate.json: high-precision solves as Ray tasks.
+# bounds.<name> -> results/search/<name>/candidate.json: a high-precision solve as a Ray task.
 
 
 rule search:
@@ -10,7 +10,7 @@ rule search:
         "logs/search/{bound}.log",
     benchmark:
         "logs/benchmark/search/{bound}.tsv"
-    threads: 2
+    threads: lambda wildcards: named_part("bounds", wildcards.bound).formulation.num_tasks
     resources:
         # "host:port" of a running Ray or "auto"; else the job starts one over its own nodes.
         ray_address="",
@@ -20,5 +20,7 @@ rule search:
         config=stage_config("bounds", "bound"),
         source=stage_source("bounds", "bound"),
         seed=experiment.seed,
+        # Not an output, so it survives a kill: the last iterate, to resume from.
+        state="results/state/search/{bound}",
     script:
         "../scripts/search.py"

@@ -11,6 +11,7 @@ with console.stage(snakemake.log[0], snakemake.output[0]):
         name=snakemake.wildcards.bound,
         seed=snakemake.params.seed,
         output=Path(snakemake.output.record).parent,
+        state=Path(snakemake.params.state),
         num_workers=snakemake.threads * snakemake.resources.get("tasks", 1),
         source=snakemake.params.source,
         ray_address=snakemake.resources.ray_address,
