@@ -5,6 +5,7 @@ bound of a verdict with status "proved", about the very certificate that lies be
 solver claims (candidate, trace, run record) is never consulted for it.
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pydantic import BaseModel
 
 from pipeline.aggregate import files
 from pipeline.aggregate.quantities import exact_decimal, last_place, same_digits
+from pipeline.certify.format import Rejected, TwoPoint, parse
 from pipeline.config import Bound, Dataset, Experiment, OperatorRun, PinnRun, Trajectory
 from pipeline.errors import ResultError
 from pipeline.packing import known
@@ -72,7 +74,8 @@ class Verdict:
 class BoundResult:
     """An attempt at a bound: the solver's record and trace (empirical), and the verdict.
 
-    `verification` is the verifier's run record; None if the verifier was run by hand.
+    `verification` is the verifier's run record; None if the verifier was run by hand. `certificate`
+    is there for a proved two-point bound.
     """
 
     name: str
@@ -83,6 +86,7 @@ class BoundResult:
     verification: dict[str, Any] | None
     published: known.Known
     packing: known.Known | None
+    certificate: TwoPoint | None
 
     @property
     def proved_bound(self) -> str | None:
@@ -169,10 +173,12 @@ def _bound(name: str, part: Bound, experiment: Experiment, results: Path) -> Bou
     dim = part.formulation.dim
     path = results / "certify" / name / "verdict.json"
     verdict = _verdict(path, part)
-    found = files.sha256(search / "candidate.json", "search")
+    candidate = search / "candidate.json"
+    content = files.read_bytes(candidate, "search")
+    found = hashlib.sha256(content).hexdigest()
     if verdict.certificate_sha256 != found and verdict.certificate_sha256 is not None:
         raise ResultError(
-            f"{path}: certificate_sha256: expected {found[:12]}… of {search / 'candidate.json'},"
+            f"{path}: certificate_sha256: expected {found[:12]}… of {candidate},"
             f" got {str(verdict.certificate_sha256)[:12]}…; rerun certify"
         )
     by_whom = path.with_name("run.json")
@@ -185,9 +191,23 @@ def _bound(name: str, part: Bound, experiment: Experiment, results: Path) -> Bou
         _record(by_whom, "certify", name, part, experiment.seed) if by_whom.exists() else None,
         known.upper_bound(dim),
         known.packing(dim),
+        _certificate(candidate, content, part) if verdict.status == "proved" else None,
     )
     _refuse_contradiction(path, result)
     return result
+
+
+def _certificate(path: Path, content: bytes, part: Bound) -> TwoPoint | None:
+    """Return a proved certificate of functions of one variable, else None."""
+    if part.formulation.kind != "two_point":
+        return None
+    try:
+        return parse(content)
+    except Rejected as error:
+        raise ResultError(
+            f"{path}: expected the certificate that the verdict calls proved, got one that"
+            f" cannot be read ({error}); rerun search"
+        ) from None
 
 
 def _record(path: Path, stage: str, name: str, part: BaseModel, seed: int) -> dict[str, Any]:

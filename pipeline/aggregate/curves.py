@@ -1,9 +1,14 @@
 """Figures over time: loss, error, skill; and the solver's value against the degree."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from pipeline.aggregate.collect import BoundResult, Results, RunResult
@@ -19,6 +24,9 @@ from pipeline.aggregate.figure import (
     thin,
 )
 from pipeline.aggregate.quantities import exact_decimal, last_place, relative_gap, short
+
+# So many bounds are told apart by colour and name, more by a shade.
+_MOST_NAMES = 6
 
 
 def by_problem(results: Results) -> dict[str, list[RunResult]]:
@@ -89,8 +97,11 @@ def bound_convergence(bounds: Sequence[BoundResult]) -> Figure | None:
         figure, axes = panels(1, 1, 3.6)
         panel = axes[0, 0]
         values: list[float] = []
+        few = len(bounds) <= _MOST_NAMES
+        shades = colormaps["viridis"](np.linspace(0.1, 0.9, len(bounds)))
         for index, result in enumerate(bounds):
-            values += _ladder(panel, result, index)
+            look = line_style(index) if few else {"color": shades[index], "linewidth": 1.0}
+            values += _ladder(panel, result, look)
         if not values:
             return None
         log_axis(panel.yaxis, values)
@@ -99,8 +110,23 @@ def bound_convergence(bounds: Sequence[BoundResult]) -> Figure | None:
             xlabel="degree of the polynomial",
             ylabel="|relative gap to the published value|",
         )
-        panel.legend(ncols=2)
+        if few:
+            panel.legend(ncols=2)
+        else:
+            _dimension_bar(figure, panel, bounds)
     return figure
+
+
+def _dimension_bar(figure: Figure, panel: Axes, bounds: Sequence[BoundResult]) -> None:
+    """Tell the shades of many bounds, which are ordered by dimension."""
+    dims = [result.config.formulation.dim for result in bounds]
+    shades = ListedColormap(colormaps["viridis"](np.linspace(0.1, 0.9, len(bounds))))
+    bar = figure.colorbar(ScalarMappable(cmap=shades), ax=panel, pad=0.01, aspect=30)
+    ticks = [round(tick) for tick in np.linspace(0, len(dims) - 1, 6)]
+    places = [(tick + 0.5) / len(dims) for tick in ticks]
+    bar.set_ticks(places, labels=[str(dims[tick]) for tick in ticks])
+    bar.outline.set_visible(False)
+    bar.set_label("dimension n")
 
 
 def _curves(
@@ -145,7 +171,7 @@ def _trivial(panel: Axes, runs: Sequence[RunResult]) -> list[float]:
     return errors[:1]
 
 
-def _ladder(panel: Axes, result: BoundResult, index: int) -> list[float]:
+def _ladder(panel: Axes, result: BoundResult, look: dict[str, Any]) -> list[float]:
     """Draw one ladder of degrees; gaps below the published digits sit at their resolution."""
     reference = result.peer.value
     floor = float(last_place(reference) / exact_decimal(reference)) or 1e-16
@@ -159,12 +185,12 @@ def _ladder(panel: Axes, result: BoundResult, index: int) -> list[float]:
     gaps = [gap(bound) for _, bound in steps]
     label = f"{result.name} (n = {result.config.formulation.dim}), solver"
     degrees = [degree for degree, _ in steps]
-    panel.plot(degrees, gaps, marker="o", markersize=4, label=label, **line_style(index))
+    panel.plot(degrees, gaps, marker="o", markersize=4, label=label, **look)
     if result.proved_bound is not None:
         proved = gap(result.proved_bound)
         panel.plot(
             result.degree, proved, marker="*", markersize=13, linestyle="none",
-            color=COLOURS[index % len(COLOURS)], markeredgecolor=INK, markeredgewidth=0.6,
+            color=look["color"], markeredgecolor=INK, markeredgewidth=0.6,
             label=f"{result.name}, proved",
         )  # fmt: skip
         gaps.append(proved)

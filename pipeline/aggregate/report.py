@@ -9,25 +9,22 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from pipeline.aggregate import curves, predictions
+from pipeline.aggregate import bounds, curves, predictions
 from pipeline.aggregate.collect import BoundResult, DatasetResult, Results, RunResult
 from pipeline.aggregate.describe import (
     dataset_count,
     dataset_title,
-    formulation_title,
     method_title,
     problem_title,
     solver_check,
 )
 from pipeline.aggregate.figure import COLOURS, svg
+from pipeline.aggregate.profile import radial_profile
+from pipeline.aggregate.profile_figure import profile_figure
 from pipeline.aggregate.quantities import (
     duration,
-    gap_text,
-    num_digits,
     percent,
-    same_digits,
     short,
-    shorten_above,
     size,
 )
 from pipeline.config import OperatorRun, Trajectory
@@ -49,11 +46,12 @@ def render(results: Results) -> str:
     return environment.get_template("report.html.j2").render(
         colours=COLOURS,
         counts=_counts(results),
-        headlines=[*_bound_headlines(results), *_run_headlines(results)],
+        headlines=[*bounds.headlines(results.bounds), *_run_headlines(results)],
         datasets=[_dataset_row(result) for result in results.datasets],
         flows=[_flow_row(r) for r in results.datasets if isinstance(r.config, Trajectory)],
         groups=_run_groups(results),
-        bounds=[_bound_row(result) for result in results.bounds],
+        dimensions=bounds.by_dimension(results.bounds),
+        bounds=_bounds(results),
         figures=_figures(results),
         stages=_stages(results),
         environments=_environments(results),
@@ -72,51 +70,42 @@ def _counts(results: Results) -> Row:
 
 
 def _figures(results: Results) -> Row:
-    """Return all figures as safe markup (matplotlib escapes the texts in them)."""
-
-    def markup(figure: Figure | None, prefix: str) -> Markup | None:
-        return Markup(svg(figure, prefix)) if figure else None  # noqa: S704
-
+    """Return all figures but those of single bounds."""
     samples = [
         {
             "name": run.name,
             "problem": problem_title(run.config, results.experiment),
             "caption": predictions.CAPTIONS[predictions.kind(run)],
-            "svg": markup(predictions.prediction_figure(run), f"sample{index}"),
+            "svg": _markup(predictions.prediction_figure(run), f"sample{index}"),
         }
         for index, run in enumerate(results.runs)
     ]
     return {
-        "loss": markup(curves.loss_curves(results) if results.runs else None, "loss"),
-        "error": markup(curves.error_curves(results) if results.runs else None, "error"),
-        "skill": markup(curves.skill_chart(results), "skill"),
-        "convergence": markup(curves.bound_convergence(results.bounds), "bounds"),
+        "loss": _markup(curves.loss_curves(results) if results.runs else None, "loss"),
+        "error": _markup(curves.error_curves(results) if results.runs else None, "error"),
+        "skill": _markup(curves.skill_chart(results), "skill"),
+        "convergence": _markup(curves.bound_convergence(results.bounds), "bounds"),
         "samples": samples,
     }
 
 
-def _bound_headlines(results: Results) -> list[Row]:
-    rows = []
-    for result in results.bounds:
-        bound, published = result.proved_bound, result.published
-        rows.append(
-            {
-                "what": f"Sphere packing density, n = {result.config.formulation.dim}",
-                "name": result.name,
-                "result": f"≤ {shorten_above(bound)}" if bound else "no bound",
-                "label": "proved" if bound else "rejected",
-                "against": _against(bound, published.value, published.kind)
-                if bound
-                else result.verdict.failed_condition,
-            }
-        )
-    return rows
+def _markup(figure: Figure | None, prefix: str) -> Markup | None:
+    """Return a figure as safe markup: matplotlib escapes the texts in it."""
+    return Markup(svg(figure, prefix)) if figure else None  # noqa: S704
 
 
-def _against(bound: str, published: str, kind: str) -> str:
-    if same_digits(bound, published):
-        return f"published ({kind}) {published}: the same in all {num_digits(published)} digits"
-    return f"published ({kind}) {published}: relative gap {gap_text(bound, published)}"
+def _bounds(results: Results) -> list[Row]:
+    """Return what is told of each bound below the table: checks, certificate, figure."""
+    return [
+        bounds.details(result) | {"profile": _profile(result, index)}
+        for index, result in enumerate(results.bounds)
+    ]
+
+
+def _profile(result: BoundResult, index: int) -> Markup | None:
+    if result.certificate is None:
+        return None
+    return _markup(profile_figure(radial_profile(result.certificate)), f"profile{index}")
 
 
 def _run_headlines(results: Results) -> list[Row]:
@@ -207,30 +196,6 @@ def _run_row(run: RunResult) -> Row:
 def _grid(run: RunResult, points: str) -> str:
     axes = len(run.config.model.modes) if isinstance(run.config, OperatorRun) else 1
     return " × ".join([f"{int(points):,}"] * axes)
-
-
-def _bound_row(result: BoundResult) -> Row:
-    bound, published, packing = result.proved_bound, result.published, result.packing
-    return {
-        "name": result.name,
-        "dim": result.config.formulation.dim,
-        "formulation": formulation_title(result.config, result.degree),
-        "packing": packing.value if packing else "–",
-        "packing_name": packing.name if packing else "",
-        "published": published.value,
-        "published_kind": published.kind,
-        "published_source": published.source,
-        "peer": result.peer if result.peer != published else None,
-        "ours": shorten_above(bound, 20) if bound else "–",
-        "exact": bound,
-        "proved": bound is not None,
-        "failed_condition": result.verdict.failed_condition,
-        "gap": gap_text(bound, published.value) if bound else "–",
-        "search_time": duration(result.record["wall_time_s"]),
-        "verify_time": duration(result.verdict.seconds),
-        "checks": result.verdict.checks,
-        "sha256": result.verdict.certificate_sha256 or "unknown: unreadable",
-    }
 
 
 def _stages(results: Results) -> list[Row]:

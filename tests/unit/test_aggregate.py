@@ -159,7 +159,7 @@ def test_the_report_holds_every_section(complete):
     ):
         assert text in page.text, text
     svgs = sum(tag == "svg" and key == "viewbox" for tag, key, _ in page.attributes)
-    assert svgs == 8  # loss, error, skill, convergence, one sample of each run
+    assert svgs == 11  # loss, error, skill, convergence, one of each run and of each bound
 
 
 PROGRAM = """
@@ -231,11 +231,17 @@ def test_the_solvers_claims_never_reach_a_proved_row(packing):
     finished.edit_json(folder / "run.json", summary=record["summary"] | {"bound": "0.26"})
     ladder = [{"degree": 31, "bound": "0.27"}]
     finished.edit_json(folder / "trace.json", ladder=ladder)
-    finished.edit_json(folder / "candidate.json", bound="0.28")
-    finished.write_verdict(results, "packing_d8", parts.bounds["packing_d8"])
     table, html = aggregate(parts, data, results)
     assert table[table["label"] == "proved"]["text"].tolist() == [finished.PROVED[8]]
-    assert "≤ 0.26" not in html and "≤ 0.27" not in html and "≤ 0.28" not in html
+    assert "≤ 0.26" not in html and "≤ 0.27" not in html
+
+
+def test_a_claim_in_the_certificate_is_no_certificate(packing):
+    parts, data, results = packing
+    finished.edit_json(results / "search" / "packing_d8" / "candidate.json", bound="0.28")
+    finished.write_verdict(results, "packing_d8", parts.bounds["packing_d8"])
+    with pytest.raises(ResultError, match=r"candidate\.json: .*cannot be read \(keys: .*rerun"):
+        aggregate(parts, data, results)
 
 
 def test_an_unreadable_certificate_is_a_rejection_not_an_error(packing):

@@ -123,4 +123,4 @@ def test_cluster_jobs_are_not_held_to_the_cores_of_the_login_node(finished):
         )
         threads[profile] = sorted(re.findall(r"^    threads: (\d+)$", done.stdout, re.M))
     assert threads[()] == []
-    assert threads["--profile", "slurm"] == ["2", "2", "2", "2", "2"]
+    assert threads["--profile", "slurm"] == ["2", "2", "2", "2"]
