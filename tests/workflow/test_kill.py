@@ -1,20 +1,22 @@
 """Killed with `kill -9` and started again, the workflow ends with the same numbers."""
 
+import json
 import subprocess
 import time
 from pathlib import Path
 
 import psutil
 import pytest
-from harness import Checkout
+import yaml
+from harness import ROOT, SMOKE, Checkout
 
 pytestmark = pytest.mark.slow
 
 
-def kill_when(checkout: Checkout, happened) -> None:
+def kill_when(checkout: Checkout, happened, *arguments: str, files=(SMOKE,)) -> None:
     """Start Snakemake, kill it as soon as `happened()` is true, and see its jobs end by it."""
     process = subprocess.Popen(
-        checkout.command(),
+        checkout.command(*arguments, files=files),
         cwd=checkout.root,
         env=checkout.environment,
         stdout=subprocess.DEVNULL,
@@ -48,3 +50,21 @@ def test_killed_twice_the_workflow_ends_with_the_same_numbers(finished, tmp_path
     assert store.stat().st_mtime_ns == written, "the complete store was not reused"
     assert checkout.numbers() == finished.numbers()
     assert not list((tmp_path / "results/state").rglob("*.pt"))
+
+
+def test_a_search_goes_on_from_its_last_iterate_to_the_stored_certificate(tmp_path):
+    checkout = Checkout.copy_to(tmp_path)
+    formulation = {"kind": "two_point", "dim": 24, "degree": 243}
+    bounds = {"leech": {"formulation": formulation, "solver": {"precision_bits": 768}}}
+    file = tmp_path / "leech.yaml"
+    file.write_text(yaml.safe_dump({"schema_version": 1, "seed": 1, "bounds": bounds}))
+    target, files = "results/search/leech/candidate.json", (str(file),)
+    saved = any_match(tmp_path, "results/state/search/leech/*/state.json")
+    kill_when(checkout, saved, target, files=files)
+    assert not (tmp_path / target).exists()
+    done = checkout.snakemake(target, files=files)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "leech: goes on from degree " in (tmp_path / "logs/search/leech.log").read_text()
+    golden = ROOT / "tests/golden/certificates/n24_two_point.json"
+    assert json.loads((tmp_path / target).read_text()) == json.loads(golden.read_text())
+    assert not (tmp_path / "results/state/search/leech").exists()
