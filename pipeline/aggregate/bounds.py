@@ -68,7 +68,7 @@ def _summary(chosen: Mapping[int, BoundResult]) -> Row:
     return {
         "what": f"Sphere packing densities in {len(chosen)} dimensions",
         "name": f"n = {min(chosen)} to {max(chosen)}",
-        "result": f"{len(proved)} bounds",
+        "result": f"{len(proved)} of {len(chosen)} bounds",
         "label": "proved" if proved else "rejected",
         "against": f"the best published bounds: below them in {below} dimensions, equal in all"
         f" published digits in {equal}, above in {len(proved) - equal - below}",

@@ -47,8 +47,8 @@ def run(
 
     trace.json: {"schema_version": 1, "name", "dim", "label": "empirical", "ladder": [{"degree",
     "bound", "newton_steps", "seconds", "digits"}], "failed": [{"degree", "reason"}]}.
-    candidate.json: the certificate of the smallest claimed bound (`certify.format`). All numbers
-    are claims of the solver until `pipeline.certify` has proved them. `seed` is recorded only: the
+    candidate.json: the certificate of the last of the ladder (`certify.format`). All numbers are
+    claims of the solver until `pipeline.certify` has proved them. `seed` is recorded only: the
     search is deterministic. The Ray with `num_workers` CPUs is its own or the one at `ray_address`
     (see `ray_cluster.session`). `state` is gone afterwards.
 
@@ -61,34 +61,34 @@ def run(
     record = provenance.record(
         output / "run.json", stage="search", name=name, seed=seed, config=bound, source=source
     )
-    with ownership.alone(state), record as summary:
+    with ownership.alone(state):
         folder = disk.claim(state, provenance.config_digest(bound, seed, source))
-        found = _on_ray(bound, name, folder, num_workers, ray_address)
-        for failure in found["failed"]:
-            print(f"{name}: degree {failure['degree']} failed: {failure['reason']}", flush=True)
-        certificate = found["certificate"]
-        if certificate is None:
-            raise SolverError(f"bounds.{name}: {found['failed'][0]['reason']}")
-        ladder = [_compared(step, dim, name) for step in found["ladder"]]
-        best, published = ladder[-1], known.upper_bound(dim)
-        trace = {
-            "schema_version": 1,
-            "name": name,
-            "dim": dim,
-            "label": "empirical",
-            "ladder": ladder,
-            "failed": found["failed"],
-        }
-        provenance.write_json(output / "trace.json", trace)
-        provenance.write_json(output / "candidate.json", certificate)
-        summary.update(
-            label="empirical",
-            bound=best["bound"],
-            degree=best["degree"],
-            relative_gap_to_known=relative_gap(best["bound"], published),
-            known=published.value,
-            known_kind=published.kind,
-        )
+        with record as summary:
+            found = _on_ray(bound, name, folder, num_workers, ray_address)
+            for failure in found["failed"]:
+                print(f"{name}: degree {failure['degree']} failed: {failure['reason']}", flush=True)
+            if found["certificate"] is None:
+                raise SolverError(f"bounds.{name}: {found['failed'][0]['reason']}")
+            ladder = [_compared(step, dim, name) for step in found["ladder"]]
+            best, published = ladder[-1], known.upper_bound(dim)
+            trace = {
+                "schema_version": 1,
+                "name": name,
+                "dim": dim,
+                "label": "empirical",
+                "ladder": ladder,
+                "failed": found["failed"],
+            }
+            provenance.write_json(output / "trace.json", trace)
+            provenance.write_json(output / "candidate.json", found["certificate"])
+            summary.update(
+                label="empirical",
+                bound=best["bound"],
+                degree=best["degree"],
+                relative_gap_to_known=relative_gap(best["bound"], published),
+                known=published.value,
+                known_kind=published.kind,
+            )
         shutil.rmtree(state, ignore_errors=True)
     print(f"{name}: claims {best['bound']} at degree {best['degree']}, not yet proved")
 

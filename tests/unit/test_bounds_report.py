@@ -146,7 +146,7 @@ def test_many_dimensions_have_one_headline(results):
         bound = "0.09" if dim < 5 else f"{published}4" if dim < 8 else "0.07" if dim < 10 else None
         many.append(replace(of_kind(d12, "two_point", bound), config=config))
     (row,) = headlines(many)
-    assert row["name"] == "n = 1 to 10" and row["result"] == "9 bounds"
+    assert row["name"] == "n = 1 to 10" and row["result"] == "9 of 10 bounds"
     assert "below them in 2 dimensions, equal" in row["against"]
     assert row["against"].endswith("digits in 3, above in 4")
     assert [r["what"][-5:] for r in headlines(many[:3])] == ["n = 1", "n = 2", "n = 3"]
