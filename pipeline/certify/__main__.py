@@ -5,13 +5,12 @@ Exit status: 0 proved, 1 rejected (the failed condition is named), 2 wrong usage
 """
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from pipeline.certify.verify import verdict
+from pipeline.certify.work import write_json
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,10 +20,10 @@ def main(arguments: list[str] | None = None) -> int:
     if not file.is_file():
         print(f"{file}: expected a certificate file, found none", file=sys.stderr)
         return 2
-    result = verdict(file)
+    result = verdict(file, options.jobs, options.state)
     if options.verdict is not None:
         try:
-            _write(options.verdict, result)
+            write_json(options.verdict, result)
         except OSError as error:
             print(f"{options.verdict}: cannot write: {error.strerror}", file=sys.stderr)
             return 2
@@ -48,14 +47,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--verdict", type=Path, metavar="OUT", help="also write the verdict as JSON"
     )
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", default=len(os.sched_getaffinity(0)), help="processes"
+    )
+    parser.add_argument(
+        "--state", type=Path, metavar="FILE", help="remember finished parts, go on from them"
+    )
     return parser
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    os.replace(temporary, path)
 
 
 if __name__ == "__main__":
