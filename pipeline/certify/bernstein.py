@@ -190,8 +190,10 @@ def negative(name: str, p: fmpq_mpoly, domain: Domain, symmetric: int, work: Wor
     for index, (number, found, point) in work.run(name, partial(prove, form), boxes):
         count, volume = count + number, volume + volumes[index]
         if found or count > MAX_BOXES:
-            at = (float(a + (b - a) * x) for (a, b), x in zip(domain, point, strict=False))
-            where = ", ".join(f"{n} = {x:.9g}" for n, x in zip(p.context().names(), at, strict=False))
+            at = (float(a) + float(b - a) * x for (a, b), x in zip(domain, point, strict=False))
+            where = ", ".join(
+                f"{n} = {x:.9g}" for n, x in zip(p.context().names(), at, strict=False)
+            )
             raise Rejected(name, f"expected < 0, got {found or 'too many boxes'} at {where}")
         if time.monotonic() > reported + 2:
             reported = time.monotonic()

@@ -154,7 +154,9 @@ def parse(content: bytes) -> TwoPoint | ThreePoint:
         raise Rejected("file", f"expected at most {MAX_BYTES} bytes, got {len(content)} or more")
     fields = _decode(content)
     name = fields.get("kind", "two_point")
-    _require(isinstance(name, str) and name in _KEYS, "kind", f"expected {' or '.join(_KEYS)}", name)
+    _require(
+        isinstance(name, str) and name in _KEYS, "kind", f"expected {' or '.join(_KEYS)}", name
+    )
     keys = ", ".join(sorted(fields))
     _require(set(fields) == _KEYS[name], "keys", f"expected {sorted(_KEYS[name])}", keys)
     _integer(fields, "schema_version", SCHEMA_VERSION, SCHEMA_VERSION)
@@ -221,7 +223,9 @@ def _kernel(blocks: Any, degree: int) -> tuple[Triangle, ...]:
         size = degree + 2 if index == 0 else degree - index + 1
         where = f"kernel[{index}]"
         rows = enumerate(_list(where, block, size))
-        found.append(tuple(_integers(f"{where}[{i}]", r, i + 1, MAX_KERNEL_DIGITS) for i, r in rows))
+        found.append(
+            tuple(_integers(f"{where}[{i}]", r, i + 1, MAX_KERNEL_DIGITS) for i, r in rows)
+        )
     return tuple(found)
 
 
