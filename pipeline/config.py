@@ -23,6 +23,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
+    field_validator,
     WrapValidator,
     model_validator,
 )
@@ -316,6 +317,15 @@ Run = Annotated[
 # --- bounds -------------------------------------------------------------------------------------
 
 
+def _quadrature_exists(degree: int) -> int:
+    if degree % 4 != 3:
+        raise ValueError(
+            f"expected 3, 7, 11, ... (4m + 3: m double roots shared by f and its transform),"
+            f" got {degree}"
+        )
+    return degree
+
+
 class TwoPoint(Frozen):
     """Cohn–Elkies bound from f = p(2π|x|²) exp(-π|x|²), deg p = `degree`."""
 
@@ -326,14 +336,24 @@ class TwoPoint(Frozen):
     dim: Annotated[int, Field(ge=1, le=48)]
     degree: Annotated[int, Field(ge=3, le=403)] = 47
 
-    @model_validator(mode="after")
-    def _quadrature_exists(self) -> "TwoPoint":
-        if self.degree % 4 != 3:
-            raise ValueError(
-                f"degree: expected 3, 7, 11, ... (4m + 3: m double roots shared by f and its"
-                f" transform), got {self.degree}"
-            )
-        return self
+    _degree = field_validator("degree")(_quadrature_exists)
+
+
+class ThreePoint(Frozen):
+    """Cohn–de Laat–Salmon bound from f_2 as in `TwoPoint` and a kernel f_3 on a shell.
+
+    `kernel_degree` d is the degree of f_3 in |x|² and in ⟨x, y⟩, `outer_ratio` the quotient R/r of
+    the shell's radii, `margin` what f_3 gives away (relative to its size) so that a proof is short.
+    """
+
+    kind: Literal["three_point"]
+    dim: Annotated[int, Field(ge=3, le=24)]
+    degree: Annotated[int, Field(ge=3, le=403)] = 43
+    kernel_degree: Annotated[int, Field(ge=2, le=24)] = 12
+    outer_ratio: Annotated[float, Field(gt=1, lt=2)] = 1.3
+    margin: Annotated[float, Field(ge=1e-12, le=1e-2)] = 1e-7
+
+    _degree = field_validator("degree")(_quadrature_exists)
 
 
 class SolverSettings(Frozen):
@@ -345,7 +365,7 @@ class SolverSettings(Frozen):
 class Bound(Frozen):
     """An upper bound on the sphere packing density."""
 
-    formulation: TwoPoint
+    formulation: Annotated[TwoPoint | ThreePoint, Field(discriminator="kind")]
     solver: SolverSettings = SolverSettings()
 
 

@@ -13,7 +13,7 @@ signs strict, and returns it with a certificate in integers.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
@@ -23,41 +23,10 @@ from pipeline.certify import format as certificates
 from pipeline.config import TwoPoint
 from pipeline.errors import SolverError
 from pipeline.packing import laguerre, rounding, solver
+from pipeline.packing.found import Failure, Found, State, Step
 
 _DIGITS = 24
 _LADDER_STEPS = 4
-
-State = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Step:
-    """The solver's value at one degree, empirical."""
-
-    degree: int
-    bound: str
-    newton_steps: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A degree without a result, and why."""
-
-    degree: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a search found, by degree; `certificate`, to be verified, is of the last of `ladder`.
-
-    It is None if every degree failed.
-    """
-
-    ladder: tuple[Step, ...]
-    failed: tuple[Failure, ...]
-    certificate: dict[str, Any] | None
 
 
 def ladder(formulation: TwoPoint) -> tuple[int, ...]:

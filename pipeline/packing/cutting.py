@@ -1,0 +1,322 @@
+"""The three-point problem by cutting planes: sampled conditions, and more where they are violated.
+
+The conditions on f_2 and f_3 (docs/three_point.md) hold on two intervals, a ray and two
+three-dimensional domains. They are imposed on samples; the conic problem is solved; the local maxima
+of every condition are found on fine grids and refined; the positive ones join the samples; and again
+until none is left. Both three-dimensional domains are images of the unit cube, so that their curved
+boundaries are faces:
+
+    triangles  u = |x|^2, v = |y|^2 and t = |x - y|^2, each from inner^2 to outer^2;
+    far        u = rho^2, v = sigma^2, rho and sigma from inner to outer, and
+               t = outer^2 + theta ((rho + sigma)^2 - outer^2), theta from 0 to 1: |x - y| >= outer.
+
+Heuristic: only `pipeline.certify` proves that nothing was missed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from scipy.ndimage import maximum_filter
+
+from pipeline.errors import SolverError
+from pipeline.packing import conic
+from pipeline.packing.kernel import Kernel
+from pipeline.packing.radial import RadialBasis
+
+Points = Float[ndarray, "N ..."]
+Cube = Float[ndarray, "N 3"]
+Blocks = list[Float[ndarray, "k k"]]
+# Points of each condition, by its name.
+Samples = dict[str, Points]
+
+RADIAL = ("transform", "beyond", "diagonal")
+SPATIAL = ("triangles", "far")
+
+_MAX_ROUNDS = 40
+_FIRST_GAP, _LAST_GAP = 1e-4, 1e-8
+# Maxima that use up this share of a margin are cut off; none may use up more than the second.
+_CUT, _ACCEPTED = 0.25, 0.5
+# Samples between two knots of the radial basis, and in an edge of the cube for a degree of one.
+_FINE_RADIAL, _FINE_DIAGONAL, _FINE_EDGE = 8, 3000, 3
+# Sampled maxima of the radial conditions are this close to the true ones, relative to their size.
+_PARABOLA_ERROR = 1e-3
+_PATTERN_STEPS, _PATTERN_SHRINK = 9, 0.4
+# The size of f_3, relative to its scale, below which it counts as zero.
+_SMALLEST = 1e-3
+_OFFSETS = np.array(list(product((-1.0, 0.0, 1.0), repeat=3)))
+
+
+@dataclass(frozen=True)
+class Margins:
+    """How far below zero conditions are kept, relative to the size of f_2 there and of f_3."""
+
+    radial: float = 1e-8
+    kernel: float = 1e-7
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Where an optimisation stands: enough to go on with the same numbers.
+
+    `sizes` are the largest |f_3| met in the spatial conditions, `tolerance` is the duality gap to
+    solve to next; `report` says what the last round found.
+    """
+
+    samples: Samples
+    sizes: dict[str, float]
+    tolerance: float = _FIRST_GAP
+    rounds: int = 0
+    iterations: int = 0
+    report: str = ""
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """f_2 and f_3 that meet all conditions with the margins, as far as grids can tell.
+
+    `radial` are the coordinates of f_2, `blocks` the F_l, `value` = (f_2(0) + f_3(0, 0)) / f_2^(0)
+    with the relative duality gap `gap`.
+    """
+
+    radial: Float[ndarray, " K+1"]
+    blocks: Blocks
+    value: float
+    gap: float
+    cuts: Cuts
+
+
+@dataclass(frozen=True)
+class ThreePointProblem:
+    """f_2 in the coordinates `radial`, f_3 in those of `kernel`, and the margins to keep."""
+
+    radial: RadialBasis
+    kernel: Kernel
+    margins: Margins = Margins()
+
+    def optimise(
+        self, start: Cuts | None = None, reached: Callable[[Cuts], None] | None = None
+    ) -> Optimum:
+        """Return the optimum to double precision. Deterministic.
+
+        `reached` is called after each round; from what it was given a later call can `start`.
+
+        Raises:
+            SolverError: violations are left after the last round, or `conic.solve` fails.
+        """
+        cuts = start or Cuts(self.first_samples(), dict.fromkeys(SPATIAL, 0.0))
+        worst = np.inf
+        while cuts.rounds < _MAX_ROUNDS:
+            found = conic.solve(self._problem(cuts.samples, cuts.sizes), cuts.tolerance)
+            split = self.radial.degree + 1
+            blocks = self.kernel.blocks(found.point[split:])
+            sizes = {name: self._size(name, blocks) for name in SPATIAL}
+            new, worst = self._violations(found.point, blocks, sizes)
+            old, last = cuts.samples, cuts.tolerance == _LAST_GAP
+            cuts = Cuts(
+                {name: np.concatenate([old[name], new[name]]) for name in old},
+                sizes,
+                min(_FIRST_GAP, max(_LAST_GAP, 1e-3 * worst)),
+                cuts.rounds + 1,
+                cuts.iterations + found.iterations,
+                f"round {cuts.rounds + 1}: {_count(old)} conditions, {found.iterations} iterations,"
+                f" value {found.value:.12g}, gap {found.gap:.0e}, worst violation {worst:.0e},"
+                f" {_count(new)} cuts",
+            )
+            if reached:
+                reached(cuts)
+            if last and worst <= 0:
+                return Optimum(found.point[:split], blocks, found.value, found.gap, cuts)
+        raise SolverError(
+            f"three-point bound, dimension {self.kernel.dim}, kernel degree {self.kernel.degree}:"
+            f" expected no violation after {_MAX_ROUNDS} rounds, got {worst:.1e}; change the radii"
+            " or the degrees"
+        )
+
+    def first_samples(self) -> Samples:
+        """Return the samples of the first round."""
+        fine, edge = self.radial.grid(2), _lobatto(self.kernel.degree + 4)
+        low, high = self.kernel.inner**2, self.kernel.outer**2
+        cube = _tensor(edge)
+        return {
+            "transform": fine,
+            "beyond": np.concatenate([[high], fine[fine > high]]),
+            "diagonal": low + (high - low) * _lobatto(4 * self.kernel.degree + 40),
+            **{name: cube[_fundamental(name, cube)] for name in SPATIAL},
+        }
+
+    def rows(self, name: str, points: Points) -> Float[ndarray, "N m"]:
+        """Return the condition `name` at `points` as linear forms <= 0 in all unknowns."""
+        split = self.radial.degree + 1
+        rows = np.zeros((len(points), split + self.kernel.num_unknowns))
+        if name in SPATIAL:
+            for u, v, w in self.arguments(name, points):
+                rows[:, split:] += self.kernel.rows(u, v, w)
+            return rows
+        if name == "transform":
+            rows[:, :split] = -self.radial.transform_rows(points)
+            return rows
+        rows[:, :split] = self.radial.function_rows(points)
+        if name == "diagonal":
+            weight = np.exp(points / 2) / self.radial.function_size(points)
+            kernel = self.kernel.rows(points, points, points)
+            kernel += 2 * self.kernel.origin_rows(points)
+            rows[:, split:] = weight[:, None] * kernel
+        return rows
+
+    def arguments(self, name: str, cube: Cube) -> list[tuple[Points, Points, Points]]:
+        """Return the (|x|^2, |y|^2, <x, y>) at which f_3 is summed, for points of the unit cube."""
+        inner, outer = self.kernel.inner, self.kernel.outer
+        if name == "triangles":
+            u, v, t = (inner**2 + (outer**2 - inner**2) * cube).T
+            return [(u, v, (u + v - t) / 2), (u, t, (u + t - v) / 2), (v, t, (v + t - u) / 2)]
+        rho, sigma = (inner + (outer - inner) * cube[:, :2]).T
+        t = outer**2 + cube[:, 2] * ((rho + sigma) ** 2 - outer**2)
+        return [(rho**2, sigma**2, (rho**2 + sigma**2 - t) / 2)]
+
+    def objective(self) -> tuple[Float[ndarray, " m"], Float[ndarray, " m"]]:
+        """Return f_2(0) + f_3(0, 0) and f_2^(0) as linear forms in all unknowns."""
+        split = self.radial.degree + 1
+        value = np.zeros(split + self.kernel.num_unknowns)
+        transform = np.zeros_like(value)
+        value[:split], transform[:split] = self.radial.at_zero()
+        value[split] = self.kernel.origin_scale**2
+        return value, transform
+
+    def _problem(self, samples: Samples, sizes: dict[str, float]) -> conic.Problem:
+        rows = [self.rows(name, points) for name, points in samples.items()]
+        limits = [
+            np.full(len(points), -self._margin(name, sizes)) for name, points in samples.items()
+        ]
+        value, transform = self.objective()
+        return conic.Problem(
+            value,
+            transform,
+            np.concatenate(rows),
+            np.concatenate(limits),
+            self.radial.degree + 1,
+            self.kernel.sizes,
+        )
+
+    def _margin(self, name: str, sizes: dict[str, float]) -> float:
+        return self.margins.kernel * sizes[name] if name in SPATIAL else self.margins.radial
+
+    def _violations(
+        self, point: Float[ndarray, " m"], blocks: Blocks, sizes: dict[str, float]
+    ) -> tuple[Samples, float]:
+        """Return the maxima to cut off, and by how much the worst exceeds what is accepted."""
+        cuts: Samples = {}
+        worst = -np.inf
+        for name in (*RADIAL, *SPATIAL):
+            margin = self._margin(name, sizes)
+            if name in SPATIAL:
+                at, values = self._spatial_maxima(name, blocks, -2 * margin)
+                size = sizes[name]
+            else:
+                grid, rows = self._fine_rows[name]
+                at = self._refined(name, point, *_maxima(grid, rows @ point, -_PARABOLA_ERROR))
+                values, size = self.rows(name, at) @ point, 1.0
+            cuts[name] = at[values > -(1 - _CUT) * margin]
+            if len(values):
+                worst = max(worst, (values.max() + (1 - _ACCEPTED) * margin) / size)
+        return cuts, float(worst)
+
+    def _refined(self, name: str, point: Float[ndarray, " m"], at: Points, width: Points) -> Points:
+        """Return maxima by a second parabola, through points `width` apart."""
+        sides = [self.rows(name, z) @ point for z in (at - width, at, at + width)]
+        slope, curvature = (sides[2] - sides[0]) / 2, sides[0] - 2 * sides[1] + sides[2]
+        # The ends of an interval and flat places stay where they are.
+        move = np.divide(-slope, curvature, out=np.zeros_like(at), where=curvature < 0)
+        return at + width * np.clip(move, -4.0, 4.0)
+
+    def _spatial_maxima(self, name: str, blocks: Blocks, above: float) -> tuple[Cube, Points]:
+        """Return the local maxima of a spatial condition whose grid value is at least `above`."""
+        cube, edge = self._fine_cube
+        values = self._values(name, blocks, cube)
+        box = values.reshape(edge, edge, edge)
+        peaks = (maximum_filter(box, size=3, mode="nearest") == box).ravel()
+        # Between grid points a maximum is higher by a share of what the function varies there.
+        slack = 0.05 * float(np.abs(values).max())
+        at = cube[peaks & (values > above - slack) & _fundamental(name, cube)]
+        step, best = 1.0 / edge, self._values(name, blocks, at)
+        for _ in range(_PATTERN_STEPS):
+            tried = np.clip(at[:, None] + step * _OFFSETS, 0.0, 1.0)
+            found = self._values(name, blocks, tried.reshape(-1, 3)).reshape(len(at), -1)
+            winner = found.argmax(axis=1)
+            at = tried[np.arange(len(at)), winner]
+            best = np.maximum(best, found[np.arange(len(at)), winner])
+            step *= _PATTERN_SHRINK
+        _, distinct = np.unique(np.round(at, 3), axis=0, return_index=True)
+        return at[distinct], best[distinct]
+
+    def _values(self, name: str, blocks: Blocks, cube: Cube) -> Points:
+        total = np.zeros(len(cube))
+        for u, v, w in self.arguments(name, cube):
+            total += self.kernel.values(blocks, u, v, w)
+        return total
+
+    def _size(self, name: str, blocks: Blocks) -> float:
+        found = float(np.abs(self._values(name, blocks, self._fine_cube[0])).max())
+        # f_3 may be zero at low degrees.
+        return max(found, _SMALLEST * self.kernel.shell_scale**2)
+
+    @cached_property
+    def _fine_cube(self) -> tuple[Cube, int]:
+        edge = _FINE_EDGE * self.kernel.degree + 6
+        return _tensor(_lobatto(edge)), edge
+
+    @cached_property
+    def _fine_rows(self) -> dict[str, tuple[Points, Float[ndarray, "N m"]]]:
+        """Return fine grids of the radial conditions and their rows there."""
+        z, low, high = self.radial.grid(_FINE_RADIAL), self.kernel.inner**2, self.kernel.outer**2
+        grids = {
+            "transform": z,
+            "beyond": np.concatenate([[high], z[z > high]]),
+            "diagonal": np.linspace(low, high, _FINE_DIAGONAL),
+        }
+        return {name: (grid, self.rows(name, grid)) for name, grid in grids.items()}
+
+
+def _count(samples: Samples) -> int:
+    return sum(map(len, samples.values()))
+
+
+def _lobatto(count: int) -> Float[ndarray, " N"]:
+    """Return Chebyshev-Lobatto points of [0, 1], both ends included."""
+    points: Float[ndarray, " N"] = (1 - np.cos(np.pi * np.arange(count) / (count - 1))) / 2
+    return points
+
+
+def _tensor(edge: Float[ndarray, " N"]) -> Cube:
+    return np.stack(np.meshgrid(edge, edge, edge, indexing="ij"), axis=-1).reshape(-1, 3)
+
+
+def _fundamental(name: str, cube: Cube) -> ndarray:
+    """Return which points stand for their images under the symmetries of the condition."""
+    ordered = cube[:, 0] <= cube[:, 1]
+    return ordered & (cube[:, 1] <= cube[:, 2]) if name == "triangles" else ordered
+
+
+def _maxima(grid: Points, values: Points, above: float) -> tuple[Points, Points]:
+    """Return where a sampled function is locally largest, for maxima of at least `above`.
+
+    Between grid points by parabolas through three points; with each a twentieth of the spacing,
+    which is 0 for the two ends.
+    """
+    left, here, right = values[:-2], values[1:-1], values[2:]
+    inside = np.flatnonzero((here >= left) & (here >= right) & (here >= above)) + 1
+    ends = [float(grid[end]) for end in (0, -1) if values[end] >= above]
+    at, width = list(ends), [0.0] * len(ends)
+    for i in inside:
+        a, b = grid[i - 1] - grid[i], grid[i + 1] - grid[i]
+        rise_a, rise_b = (values[i - 1] - values[i]) / a, (values[i + 1] - values[i]) / b
+        curvature = (rise_b - rise_a) / (b - a)
+        slope = rise_a - curvature * a
+        move = np.clip(-slope / (2 * curvature), a, b) if curvature < 0 else 0.0
+        at.append(float(grid[i] + move))
+        width.append(0.05 * float(min(-a, b)))
+    return np.array(at), np.array(width)
