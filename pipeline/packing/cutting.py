@@ -45,6 +45,8 @@ _CUT, _ACCEPTED = 0.25, 0.5
 _FINE_RADIAL, _FINE_DIAGONAL, _FINE_EDGE = 8, 3000, 3
 # Sampled maxima of the radial conditions are this close to the true ones, relative to their size.
 _PARABOLA_ERROR = 1e-3
+# Cells in an edge of the cube for a degree of one.
+_CELLS = 1.2
 _PATTERN_STEPS, _PATTERN_SHRINK = 9, 0.4
 # The size of f_3, relative to its scale, below which it counts as zero.
 _SMALLEST = 1e-3
@@ -117,10 +119,11 @@ class ThreePointProblem:
             sizes = {name: self._size(name, blocks) for name in SPATIAL}
             new, worst = self._violations(found.point, blocks, sizes)
             old, last = cuts.samples, cuts.tolerance == _LAST_GAP
+            tolerance = min(cuts.tolerance, max(_LAST_GAP, 1e-3 * worst))
             cuts = Cuts(
                 {name: np.concatenate([old[name], new[name]]) for name in old},
                 sizes,
-                min(_FIRST_GAP, max(_LAST_GAP, 1e-3 * worst)),
+                tolerance,
                 cuts.rounds + 1,
                 cuts.iterations + found.iterations,
                 f"round {cuts.rounds + 1}: {_count(old)} conditions, {found.iterations} iterations,"
@@ -214,7 +217,7 @@ class ThreePointProblem:
         for name in (*RADIAL, *SPATIAL):
             margin = self._margin(name, sizes)
             if name in SPATIAL:
-                at, values = self._spatial_maxima(name, blocks, -2 * margin)
+                at, values = self._spatial_maxima(name, blocks, margin)
                 size = sizes[name]
             else:
                 grid, rows = self._fine_rows[name]
@@ -233,15 +236,24 @@ class ThreePointProblem:
         move = np.divide(-slope, curvature, out=np.zeros_like(at), where=curvature < 0)
         return at + width * np.clip(move, -4.0, 4.0)
 
-    def _spatial_maxima(self, name: str, blocks: Blocks, above: float) -> tuple[Cube, Points]:
-        """Return the local maxima of a spatial condition whose grid value is at least `above`."""
+    def _spatial_maxima(self, name: str, blocks: Blocks, margin: float) -> tuple[Cube, Points]:
+        """Return where a spatial condition is largest, and its values there.
+
+        The local maxima, refined; and where it is violated at many grid points, one in each cell.
+        """
         cube, edge = self._fine_cube
         values = self._values(name, blocks, cube)
         box = values.reshape(edge, edge, edge)
         peaks = (maximum_filter(box, size=3, mode="nearest") == box).ravel()
         # Between grid points a maximum is higher by a share of what the function varies there.
         slack = 0.05 * float(np.abs(values).max())
-        at = cube[peaks & (values > above - slack) & _fundamental(name, cube)]
+        mine = _fundamental(name, cube)
+        at = cube[peaks & (values > -slack) & mine]
+        violated = np.flatnonzero((values > margin) & mine)
+        violated = violated[np.argsort(-values[violated], kind="stable")]
+        cells = np.floor(cube[violated] * self.kernel.degree * _CELLS).astype(int)
+        _, first = np.unique(cells, axis=0, return_index=True)
+        others = violated[first]
         step, best = 1.0 / edge, self._values(name, blocks, at)
         for _ in range(_PATTERN_STEPS):
             tried = np.clip(at[:, None] + step * _OFFSETS, 0.0, 1.0)
@@ -251,7 +263,10 @@ class ThreePointProblem:
             best = np.maximum(best, found[np.arange(len(at)), winner])
             step *= _PATTERN_SHRINK
         _, distinct = np.unique(np.round(at, 3), axis=0, return_index=True)
-        return at[distinct], best[distinct]
+        return (
+            np.concatenate([at[distinct], cube[others]]),
+            np.concatenate([best[distinct], values[others]]),
+        )
 
     def _values(self, name: str, blocks: Blocks, cube: Cube) -> Points:
         total = np.zeros(len(cube))
