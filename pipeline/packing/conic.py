@@ -247,7 +247,8 @@ class _Newton:
         self.scalings = [_Scaling.of(f, x) for f, x in zip(blocks, at.duals, strict=True)]
         self.weights, self.products = np.sqrt(at.x / at.s), np.sqrt(at.x * at.s)
         num_rows, m = problem.rows.shape
-        matrix = np.zeros((num_rows + m - problem.num_free, m))
+        # By columns, as LAPACK wants it: a copy into that order costs as much as the factorisation.
+        matrix = np.zeros((num_rows + m - problem.num_free, m), order="F")
         np.multiply(problem.rows, self.weights[:, None], out=matrix[:num_rows])
         shift = num_rows - problem.num_free
         for scaling, q in zip(self.scalings, self.slices, strict=True):
@@ -255,8 +256,9 @@ class _Newton:
         self.column_scale = 1 / np.linalg.norm(matrix, axis=0)
         matrix *= self.column_scale
         self.matrix = matrix
-        (self.triangle,) = qr(matrix, mode="r", check_finite=False)
-        self.triangle = self.triangle[:m]
+        copy = matrix.copy(order="F")
+        (factor,) = qr(copy, mode="r", overwrite_a=True, check_finite=False)
+        self.triangle = np.asfortranarray(factor[:m])
         equality = self.column_scale * problem.equality
         self.equality_root = solve_triangular(self.triangle, equality, trans="T")
 
