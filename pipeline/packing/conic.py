@@ -20,32 +20,37 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 from scipy.linalg import qr, solve_triangular
 
 from pipeline.errors import SolverError
 
-Vector = Float[ndarray, " m"]
-Blocks = list[Float[ndarray, "k k"]]
+# Shapes: m unknowns, N inequalities, blocks of size k with k (k + 1) / 2 unknowns each.
+Vector = np.ndarray
+Matrix = np.ndarray
+Blocks = list[Matrix]
 Progress = Callable[[str], None]
 
 _MAX_ITERATIONS = 150
 # Iterations with hardly a step before the solver says that it stalls.
 _MAX_STALLED = 4
 _STALLED_STEP = 1e-3
+# Multipliers that grow so far are a ray: there is no feasible point.
+_INFEASIBLE = 1e25
 # Rows have size one, and so has the equality.
 _FEASIBLE = 1e-9
 
 
 @dataclass(frozen=True)
 class Problem:
-    """g, e, A and b as above; `num_free` entries of y come before the blocks of size `sizes`."""
+    """g (m,), e (m,), A (N, m) and b (N,) as above.
+
+    `num_free` entries of y come before the blocks of size `sizes`.
+    """
 
     objective: Vector
     equality: Vector
-    rows: Float[ndarray, "N m"]
-    limits: Float[ndarray, " N"]
+    rows: np.ndarray
+    limits: np.ndarray
     num_free: int
     sizes: tuple[int, ...]
 
@@ -65,13 +70,13 @@ class Solution:
     iterations: int
 
 
-def svec(matrix: Float[ndarray, "k k"]) -> Float[ndarray, " t"]:
+def svec(matrix: np.ndarray) -> np.ndarray:
     """Return the symmetric part of `matrix` as a vector with the same inner products."""
     i, j = np.triu_indices(len(matrix))
     return np.where(i == j, matrix[i, j], (matrix[i, j] + matrix[j, i]) / np.sqrt(2))
 
 
-def smat(vector: Float[ndarray, " t"], size: int) -> Float[ndarray, "k k"]:
+def smat(vector: np.ndarray, size: int) -> np.ndarray:
     """Return the symmetric matrix with `svec` equal to `vector`."""
     matrix = np.zeros((size, size))
     i, j = np.triu_indices(size)
@@ -111,6 +116,8 @@ def solve(problem: Problem, tolerance: float, progress: Progress | None = None) 
             progress(f"iteration {count}: {state.primal:.10g}, mu {state.mu:.1e}")
         if state.feasible and state.complementarity < tolerance * abs(state.primal):
             break
+        if state.dual_size > _INFEASIBLE:
+            break
         try:
             step = _Newton(scaled, iterate, state).step()
         except np.linalg.LinAlgError:
@@ -132,8 +139,8 @@ def solve(problem: Problem, tolerance: float, progress: Progress | None = None) 
 @dataclass(frozen=True)
 class _Iterate:
     y: Vector
-    s: Float[ndarray, " N"]
-    x: Float[ndarray, " N"]
+    s: np.ndarray
+    x: np.ndarray
     duals: Blocks
     nu: float
 
@@ -158,7 +165,7 @@ def _blocks(problem: Problem, y: Vector) -> Blocks:
 class _State:
     """Residuals and values at an iterate."""
 
-    row_residual: Float[ndarray, " N"]
+    row_residual: np.ndarray
     dual_vector: Vector
     equality_residual: float
     mu: float
@@ -205,24 +212,24 @@ class _State:
 class _Scaling:
     """G, its inverse and D with F = G D G^T and X = G^-T D G^-1."""
 
-    root: Float[ndarray, "k k"]
-    inverse: Float[ndarray, "k k"]
-    diagonal: Float[ndarray, " k"]
+    root: np.ndarray
+    inverse: np.ndarray
+    diagonal: np.ndarray
 
     @staticmethod
-    def of(block: Float[ndarray, "k k"], dual: Float[ndarray, "k k"]) -> "_Scaling":
+    def of(block: np.ndarray, dual: np.ndarray) -> "_Scaling":
         left, right = np.linalg.cholesky(block), np.linalg.cholesky(dual)
         u, d, vt = np.linalg.svd(right.T @ left)
         return _Scaling(left @ (vt.T / np.sqrt(d)), (u / np.sqrt(d)).T @ right.T, d)
 
-    def congruence(self) -> Float[ndarray, "t t"]:
+    def congruence(self) -> np.ndarray:
         """Return the matrix of S -> svec(G^-1 S G^-T) on svec S."""
         g = self.inverse
         i, j = np.triu_indices(len(g))
         rows = np.where(i == j, 1.0, np.sqrt(2))
         columns = np.where(i == j, 0.5, 1 / np.sqrt(2))
         products = g[np.ix_(i, i)] * g[np.ix_(j, j)] + g[np.ix_(i, j)] * g[np.ix_(j, i)]
-        return products * rows[:, None] * columns
+        return np.asarray(products * rows[:, None] * columns)
 
 
 @dataclass(frozen=True)
@@ -231,8 +238,8 @@ class _Direction:
 
     y: Vector
     nu: float
-    slack: Float[ndarray, " N"]
-    multiplier: Float[ndarray, " N"]
+    slack: np.ndarray
+    multiplier: np.ndarray
     blocks: Blocks
     duals: Blocks
 
@@ -313,7 +320,7 @@ class _Newton:
             duals.append(b - moved)
         return _Direction(y, nu, slack, right - slack, blocks, duals)
 
-    def _normal(self, rows: Float[ndarray, " M"], vector: Vector) -> Vector:
+    def _normal(self, rows: np.ndarray, vector: Vector) -> Vector:
         """Return R^-T (B^T rows + vector), B = QR, the part of `rows` refined once."""
         inverse = solve_triangular(self.triangle, self.matrix.T @ rows, trans="T")
         rest = rows - self.matrix @ solve_triangular(self.triangle, inverse)

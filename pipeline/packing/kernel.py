@@ -6,24 +6,24 @@ with u, v their squares and w = <x, y>,
     f_3(x, y) = sum_l H_l(w, uv) / outer^(2 l) * sum_ij F_l[i, j] T_i(xi(u)) T_j(xi(v)),
 
 i, j <= d - l, T_i Chebyshev on the shell (xi maps [inner^2, outer^2] to [-1, 1]) and
-H_l(w, uv) = (uv)^(l/2) C_l(w / sqrt(uv)) / C_l(1), C_l Gegenbauer with index n/2 - 1. In block 0 one
-more function stands first: 1 at the origin, 0 on the shell. Only differences of centres are ever
-inserted, so f_3 needs to be defined on {0} and the shell alone, and nothing ties the two: a
+H_l(w, uv) = (uv)^(l/2) C_l(w / sqrt(uv)) / C_l(1), C_l Gegenbauer with index n/2 - 1. In block 0
+one more function stands first: 1 at the origin, 0 on the shell. Only differences of centres are
+ever inserted, so f_3 needs to be defined on {0} and the shell alone, and nothing ties the two: a
 polynomial on the whole ball (Cohn, de Laat, Salmon, arXiv:2206.15373) is a special case, and the
 Chebyshev basis of the shell makes the conditions well scaled in double precision.
+
+Shapes: arguments u, v, w are (N,), rows are (N, num_unknowns), block l is (size_l, size_l).
 """
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import exp
+from math import exp, sqrt
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 
 from pipeline.packing.conic import block_slices, smat
 
-Samples = Float[ndarray, " N"]
+Samples = np.ndarray
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,17 @@ class Kernel:
     @property
     def num_unknowns(self) -> int:
         """Return the length of the vector of unknowns."""
-        return self.slices[-1].stop
+        return int(self.slices[-1].stop)
 
     @property
     def origin_scale(self) -> float:
         """Return the entry of S_0 for the origin."""
-        return (self._gain * self._neighbours) ** 0.5
+        return sqrt(self._gain * self._neighbours)
 
     @property
     def shell_scale(self) -> float:
         """Return all other entries of S_l."""
-        return (self._gain / self._neighbours) ** 0.5
+        return sqrt(self._gain / self._neighbours)
 
     @property
     def _gain(self) -> float:
@@ -74,7 +74,7 @@ class Kernel:
         # Kissing numbers, roughly.
         return float(2 ** (0.75 * self.dim + 1))
 
-    def blocks(self, unknowns: Float[ndarray, " m"]) -> list[Float[ndarray, "k k"]]:
+    def blocks(self, unknowns: np.ndarray) -> list[np.ndarray]:
         """Return F_0, ..., F_d."""
         matrices = [smat(unknowns[q], k) for q, k in zip(self.slices, self.sizes, strict=True)]
         for index, matrix in enumerate(matrices):
@@ -84,7 +84,7 @@ class Kernel:
             matrix *= scales[:, None] * scales
         return matrices
 
-    def rows(self, u: Samples, v: Samples, w: Samples) -> Float[ndarray, "N m"]:
+    def rows(self, u: Samples, v: Samples, w: Samples) -> np.ndarray:
         """Return f_3(x, y) as linear forms in the unknowns."""
         left, right, angular = self._radial(u), self._radial(v), self._angular(u, v, w)
         rows = np.zeros((len(u), self.num_unknowns))
@@ -97,15 +97,13 @@ class Kernel:
             rows[:, q][:, full_i >= first] = (products * angular[index]).T
         return rows * self.shell_scale**2
 
-    def origin_rows(self, u: Samples) -> Float[ndarray, "N m"]:
+    def origin_rows(self, u: Samples) -> np.ndarray:
         """Return f_3(x, 0) as linear forms in the unknowns."""
         rows = np.zeros((len(u), self.num_unknowns))
         rows[:, 1 : self.sizes[0]] = self._radial(u).T * 0.5**0.5
         return rows * self.shell_scale * self.origin_scale
 
-    def values(
-        self, blocks: list[Float[ndarray, "k k"]], u: Samples, v: Samples, w: Samples
-    ) -> Samples:
+    def values(self, blocks: list[np.ndarray], u: Samples, v: Samples, w: Samples) -> Samples:
         """Return f_3(x, y) for given F_0, ..., F_d; cheaper than `rows`."""
         left, right, angular = self._radial(u), self._radial(v), self._angular(u, v, w)
         total = np.zeros(len(u))
@@ -115,7 +113,7 @@ class Kernel:
             total += angular[index] * np.einsum("in,in->n", a, inner @ b)
         return total
 
-    def _radial(self, u: Samples) -> Float[ndarray, "d+1 N"]:
+    def _radial(self, u: Samples) -> np.ndarray:
         low, high = self.inner**2, self.outer**2
         xi = (2 * u - low - high) / (high - low)
         values = [np.ones_like(xi), xi]
@@ -123,7 +121,7 @@ class Kernel:
             values.append(2 * xi * values[-1] - values[-2])
         return np.array(values[: self.degree + 1])
 
-    def _angular(self, u: Samples, v: Samples, w: Samples) -> Float[ndarray, "d+1 N"]:
+    def _angular(self, u: Samples, v: Samples, w: Samples) -> np.ndarray:
         """Return H_l(w, uv) / outer^(2 l)."""
         order = self.dim / 2 - 1
         scaled, square = w / self.outer**2, u * v / self.outer**4

@@ -6,6 +6,8 @@ different sizes between its roots. So the two-point optimum of the same degree i
 high precision. It gives the radius r, the size of every condition (the envelope of |P| and |Q|
 between their roots) and, from these, an orthonormal basis: in its coordinates the conditions of the
 three-point problem, near that optimum, are of order one. Everything here is heuristic.
+
+Shapes: z (N,), y (K+1,), rows (N, K+1).
 """
 
 from collections.abc import Sequence
@@ -14,8 +16,6 @@ from itertools import pairwise
 
 import numpy as np
 from flint import arb, arb_mat, ctx
-from jaxtyping import Float
-from numpy import ndarray
 
 from pipeline.packing import laguerre, rounding, solver
 
@@ -38,46 +38,46 @@ class RadialBasis:
     degree: int
     precision_bits: int
     basis: arb_mat
-    knots: Float[ndarray, " k"]
-    log_function: Float[ndarray, " k"]
-    log_transform: Float[ndarray, " k"]
+    knots: np.ndarray
+    log_function: np.ndarray
+    log_transform: np.ndarray
     radius_squared: float
 
-    def transform_rows(self, z: Float[ndarray, " N"]) -> Float[ndarray, "N K+1"]:
+    def transform_rows(self, z: np.ndarray) -> np.ndarray:
         """Return Q(z) over its size, as linear forms in y."""
-        return self._rows(z, alternating=False) / self.transform_size(z)[:, None]
+        return np.asarray(self._rows(z, alternating=False) / self.transform_size(z)[:, None])
 
-    def function_rows(self, z: Float[ndarray, " N"]) -> Float[ndarray, "N K+1"]:
+    def function_rows(self, z: np.ndarray) -> np.ndarray:
         """Return P(z) over its size, as linear forms in y."""
-        return self._rows(z, alternating=True) / self.function_size(z)[:, None]
+        return np.asarray(self._rows(z, alternating=True) / self.function_size(z)[:, None])
 
-    def at_zero(self) -> tuple[Float[ndarray, " K+1"], Float[ndarray, " K+1"]]:
+    def at_zero(self) -> tuple[np.ndarray, np.ndarray]:
         """Return P(0) and Q(0) as linear forms in y."""
         origin = np.zeros(1)
         return self._rows(origin, alternating=True)[0], self._rows(origin, alternating=False)[0]
 
-    def function_size(self, z: Float[ndarray, " N"]) -> Float[ndarray, " N"]:
+    def function_size(self, z: np.ndarray) -> np.ndarray:
         """Return the size of P near z, at the two-point optimum with Q(0) = 1."""
-        return np.exp(np.interp(z, self.knots, self.log_function))
+        return np.asarray(np.exp(np.interp(z, self.knots, self.log_function)))
 
-    def transform_size(self, z: Float[ndarray, " N"]) -> Float[ndarray, " N"]:
+    def transform_size(self, z: np.ndarray) -> np.ndarray:
         """Return the size of Q near z."""
-        return np.exp(np.interp(z, self.knots, self.log_transform))
+        return np.asarray(np.exp(np.interp(z, self.knots, self.log_transform)))
 
-    def grid(self, count: int) -> Float[ndarray, " N"]:
+    def grid(self, count: int) -> np.ndarray:
         """Return increasing z: `count` from each knot to the next within the lobes, all knots."""
         # Beyond the lobes P and Q are monotonous, and their sizes known at the knots only.
         lobes = self.knots[: len(self.knots) - len(_BEYOND) + 1]
         fine = [np.linspace(a, b, count, endpoint=False) for a, b in pairwise(lobes)]
         return np.concatenate([*fine, self.knots[-len(_BEYOND) :]])
 
-    def coefficients(self, y: Float[ndarray, " K+1"]) -> list[arb]:
+    def coefficients(self, y: np.ndarray) -> list[arb]:
         """Return the coefficients c_k at `precision_bits`."""
         with ctx.workprec(self.precision_bits):
             column = arb_mat(len(y), 1, [arb(float(value)) for value in y])
             return [c.mid() for c in (self.basis * column).entries()]
 
-    def _rows(self, z: Float[ndarray, " N"], *, alternating: bool) -> Float[ndarray, "N K+1"]:
+    def _rows(self, z: np.ndarray, *, alternating: bool) -> np.ndarray:
         with ctx.workprec(self.precision_bits):
             rows = _laguerre_rows(self.degree, self.dim, z, alternating=alternating)
             entries = (arb_mat(rows) * self.basis).entries()
@@ -118,7 +118,7 @@ def basis(dim: int, degree: int, precision_bits: int) -> RadialBasis:
     )
 
 
-def _log_envelope(values: Sequence[arb], num_beyond: int) -> Float[ndarray, " k"]:
+def _log_envelope(values: Sequence[arb], num_beyond: int) -> np.ndarray:
     """Return the logarithm of the largest |value| within one lobe; as it is beyond the roots."""
     logs = np.array([float(abs(v).log()) if v != 0 else -np.inf for v in values])
     envelope = logs.copy()
@@ -131,8 +131,8 @@ def _log_envelope(values: Sequence[arb], num_beyond: int) -> Float[ndarray, " k"
 def _orthonormal(
     dim: int,
     degree: int,
-    knots: Float[ndarray, " k"],
-    weights: tuple[Float[ndarray, " k"], Float[ndarray, " k"]],
+    knots: np.ndarray,
+    weights: tuple[np.ndarray, np.ndarray],
     radius_squared: float,
 ) -> arb_mat:
     """Return C with orthonormal columns of (weighted samples of Q and P) C."""
@@ -152,7 +152,7 @@ def _orthonormal(
 
 
 def _laguerre_rows(
-    degree: int, dim: int, points: Float[ndarray, " N"], *, alternating: bool
+    degree: int, dim: int, points: np.ndarray, *, alternating: bool
 ) -> list[laguerre.Row]:
     """Return L_k(z), or (-1)^k L_k(z), a row for each point."""
     rows = []
