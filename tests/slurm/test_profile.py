@@ -17,7 +17,7 @@ EXPECTED = {
     ("simulate_wildcards_vortex", "2", "3000M", "01:00:00"),
     ("train_wildcards_waves_fno", "2", "8000M", "04:00:00"),
     ("train_wildcards_ball_sdgd", "2", "8000M", "04:00:00"),
-    ("search_wildcards_packing_d8", "2", "3000M", "02:00:00"),
+    ("search_wildcards_packing_d8", "1", "3000M", "02:00:00"),
     ("certify_wildcards_packing_d8", "1", "1000M", "02:00:00"),
     ("aggregate", "1", "1500M", "00:20:00"),
 }
