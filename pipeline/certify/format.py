@@ -1,52 +1,45 @@
 """Certificates of upper bounds on the packing density: schema version 1 and its strict parser.
 
-A certificate is a JSON object with exactly the keys of its kind:
+A certificate is a JSON object with exactly the keys of its kind; long integers are decimal strings:
 
     schema_version  1
     kind            "two_point" or "three_point"
-    dim             n, an integer: 1..48 for two points, 3..24 for three
-    degree          K, an integer in 1..403
-    coefficients    K + 1 integers as decimal strings, c_0 ... c_K with c_K != 0
+    dim             n: 1..48 for two points, 3..24 for three
+    degree          K in 1..403
+    coefficients    K + 1 integers, c_0 ... c_K with c_K != 0
   two_point:
-    radius          "p/q" in lowest terms, positive: z_r = 2 pi r^2
+    radius          "p/q" > 0: z_r = 2 pi r^2, r the minimal distance of centres
   three_point:
-    inner_radius    "p/q": rho_r with rho_r^2 = 2 pi r^2, r the minimal distance of centres
-    outer_radius    "p/q": rho_R, rho_r < rho_R < 2 rho_r
-    kernel_degree   d, an integer in 1..24
-    kernel          d + 1 lower triangles: the matrices F_0 ... F_d of d + 2, d, d - 1, ..., 1 rows;
-                    row i is a list of i + 1 integers as decimal strings
+    inner_radius    "p/q": rho_r with rho_r^2 = z_r
+    outer_radius    "p/q": rho_R, with rho_r < rho_R < 2 rho_r
+    kernel_degree   d in 1..24
+    kernel          d + 1 symmetric matrices F_0 ... F_d with d + 2, d, d - 1, ..., 1 rows: lists
+                    of the rows of the lower triangle, row i of i + 1 integers
 
-What they stand for is written in `two_point` and `three_point`. A positive common factor of all
-integers changes no condition and no bound, so integers are enough. One value has one spelling: no
-leading zeros, no "-0", no fraction that can be reduced.
+`two_point` and `three_point` say what they stand for. A positive common factor of all integers
+changes no condition and no bound. One value has one spelling: no leading zeros, lowest terms.
 """
 
 import json
 import re
 from dataclasses import dataclass
-from math import gcd
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from flint import fmpq, fmpz
 
-SCHEMA_VERSION = 1
-MAX_DEGREE = 403
-MAX_KERNEL_DEGREE = 24
-DIMS = {"two_point": (1, 48), "three_point": (3, 24)}
+DIMS = {"two_point": range(1, 49), "three_point": range(3, 25)}
+MAX_DEGREE, MAX_KERNEL_DEGREE = 403, 24
 # The largest numbers bound the verifier's work: 1,200 digits are 4,000 bits a coefficient.
-MAX_DIGITS = 1_200
-MAX_KERNEL_DIGITS = 300
-MAX_RADIUS_DIGITS = 40
+MAX_DIGITS, MAX_KERNEL_DIGITS, MAX_RADIUS_DIGITS = 1_200, 300, 40
 MAX_BYTES = 2_000_000
 
-_COMMON_KEYS = {"schema_version", "kind", "dim", "degree", "coefficients"}
+_COMMON = {"schema_version", "kind", "dim", "degree", "coefficients"}
 _KEYS = {
-    "two_point": _COMMON_KEYS | {"radius"},
-    "three_point": _COMMON_KEYS | {"inner_radius", "outer_radius", "kernel_degree", "kernel"},
+    "two_point": _COMMON | {"radius"},
+    "three_point": _COMMON | {"inner_radius", "outer_radius", "kernel_degree", "kernel"},
 }
-_INTEGER = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
-_FRACTION = re.compile(r"([1-9][0-9]*)/([1-9][0-9]*)", re.ASCII)
+# The rows of the lower triangle of a symmetric matrix.
+Triangle = tuple[tuple[fmpz, ...], ...]
 
 
 class Rejected(Exception):
@@ -54,21 +47,12 @@ class Rejected(Exception):
 
     def __init__(self, condition: str, detail: str) -> None:
         super().__init__(f"{condition}: {detail}")
-        self.condition = condition
-        self.detail = detail
-
-
-@dataclass(frozen=True)
-class Check:
-    """A proof obligation that holds, and what was found."""
-
-    name: str
-    detail: str
+        self.condition, self.detail = condition, detail
 
 
 @dataclass(frozen=True)
 class TwoPoint:
-    """A two-point certificate; `coefficients` are c_0 ... c_K, `radius` is 2 pi r^2."""
+    """A two-point certificate: n, z_r and c_0 ... c_K."""
 
     dim: int
     radius: fmpq
@@ -80,13 +64,9 @@ class TwoPoint:
         return len(self.coefficients) - 1
 
 
-# The rows of the lower triangle of a symmetric matrix.
-Triangle = tuple[tuple[fmpz, ...], ...]
-
-
 @dataclass(frozen=True)
 class ThreePoint:
-    """A three-point certificate; `kernel` holds the lower triangles of F_0 ... F_d."""
+    """A three-point certificate: n, rho_r, rho_R, c_0 ... c_K and the lower triangles of F_l."""
 
     dim: int
     inner_radius: fmpq
@@ -112,36 +92,15 @@ def kind(certificate: TwoPoint | ThreePoint) -> str:
 
 def to_json(certificate: TwoPoint | ThreePoint) -> dict[str, Any]:
     """Return the JSON object of `certificate`; `parse` of its text gives the certificate back."""
-    common = {
-        "schema_version": SCHEMA_VERSION,
-        "kind": kind(certificate),
-        "dim": certificate.dim,
-        "degree": certificate.degree,
-    }
-    coefficients = {"coefficients": [str(c) for c in certificate.coefficients]}
-    if isinstance(certificate, TwoPoint):
-        return common | {"radius": _written(certificate.radius)} | coefficients
-    shell = {
-        "inner_radius": _written(certificate.inner_radius),
-        "outer_radius": _written(certificate.outer_radius),
-        "kernel_degree": certificate.kernel_degree,
-    }
-    kernel = [[[str(x) for x in row] for row in block] for block in certificate.kernel]
-    return common | shell | coefficients | {"kernel": kernel}
-
-
-def read(path: Path) -> bytes:
-    """Return the content of a certificate file of at most `MAX_BYTES`.
-
-    Raises:
-        Rejected: condition `file`: it cannot be read or is too large.
-    """
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise Rejected("file", f"{path}: {error.strerror}") from None
-    return content
+    fields: dict[str, Any] = {"schema_version": 1, "kind": kind(certificate)}
+    for key in ("dim", "degree", "radius", "inner_radius", "outer_radius", "kernel_degree"):
+        value = getattr(certificate, key, None)
+        if value is not None:
+            fields[key] = f"{value.p}/{value.q}" if isinstance(value, fmpq) else value
+    fields["coefficients"] = _texts(certificate.coefficients)
+    if isinstance(certificate, ThreePoint):
+        fields["kernel"] = _texts(certificate.kernel)
+    return fields
 
 
 def parse(content: bytes) -> TwoPoint | ThreePoint:
@@ -150,112 +109,82 @@ def parse(content: bytes) -> TwoPoint | ThreePoint:
     Raises:
         Rejected: condition `file`, `json`, `keys` or the name of the key that is wrong.
     """
-    if len(content) > MAX_BYTES:
-        raise Rejected("file", f"expected at most {MAX_BYTES} bytes, got {len(content)} or more")
-    fields = _decode(content)
+    _require(len(content) <= MAX_BYTES, "file", f"expected at most {MAX_BYTES} bytes", "more")
+    try:
+        fields = json.loads(content.decode("ascii"), object_pairs_hook=_distinct)
+    except (ValueError, RecursionError) as error:
+        raise Rejected("json", f"cannot be parsed: {str(error)[:120]}") from None
+    _require(isinstance(fields, dict), "json", "expected an object", fields)
     name = fields.get("kind", "two_point")
-    _require(
-        isinstance(name, str) and name in _KEYS, "kind", f"expected {' or '.join(_KEYS)}", name
-    )
+    _require(isinstance(name, str) and name in _KEYS, "kind", f"expected one of {[*_KEYS]}", name)
     keys = ", ".join(sorted(fields))
     _require(set(fields) == _KEYS[name], "keys", f"expected {sorted(_KEYS[name])}", keys)
-    _integer(fields, "schema_version", SCHEMA_VERSION, SCHEMA_VERSION)
-    dim = _integer(fields, "dim", *DIMS[name])
-    degree = _integer(fields, "degree", 1, MAX_DEGREE)
+    dim = _small(fields, "dim", DIMS[name])
+    degree = _small(fields, "degree", range(1, MAX_DEGREE + 1))
     coefficients = _integers("coefficients", fields["coefficients"], degree + 1, MAX_DIGITS)
-    _require(coefficients[-1] != 0, "coefficients", "expected c_K != 0", "0")
+    found: TwoPoint | ThreePoint
     if name == "two_point":
-        return TwoPoint(dim, _fraction(fields, "radius", MAX_DIGITS), coefficients)
-    r, big = (_fraction(fields, f"{x}_radius", MAX_RADIUS_DIGITS) for x in ("inner", "outer"))
-    _require(r < big < 2 * r, "outer_radius", "expected rho_r < rho_R < 2 rho_r", f"{big} and {r}")
-    kernel_degree = _integer(fields, "kernel_degree", 1, MAX_KERNEL_DEGREE)
-    return ThreePoint(dim, r, big, coefficients, _kernel(fields["kernel"], kernel_degree))
-
-
-def _decode(content: bytes) -> dict[str, Any]:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        _require(len(set(keys)) == len(keys), "json", "expected distinct keys", ", ".join(keys))
-        return dict(pairs)
-
-    def refuse(text: str) -> NoReturn:
-        raise Rejected("json", f"expected integers and strings only, got {_shown(text)}")
-
-    def small(text: str) -> int:
-        _require(len(text) <= 4, "json", "expected integers of at most 4 digits", text)
-        return int(text)
-
-    try:
-        fields = json.loads(
-            content.decode("ascii"),
-            object_pairs_hook=unique,
-            parse_float=refuse,
-            parse_constant=refuse,
-            parse_int=small,
+        found = TwoPoint(dim, _fraction(fields, "radius", MAX_DIGITS), coefficients)
+    else:
+        r, big = (_fraction(fields, f"{x}_radius", MAX_RADIUS_DIGITS) for x in ("inner", "outer"))
+        _require(r < big < 2 * r, "outer_radius", f"expected between {r} and {2 * r}", str(big))
+        d = _small(fields, "kernel_degree", range(1, MAX_KERNEL_DEGREE + 1))
+        blocks = zip(
+            _list("kernel", fields["kernel"], d + 1), [d + 2, *range(d, 0, -1)], strict=True
         )
-    except (ValueError, RecursionError) as error:
-        raise Rejected("json", f"cannot be parsed: {_shown(str(error), 120)}") from None
-    _require(isinstance(fields, dict), "json", "expected an object", type(fields).__name__)
-    return dict(fields)
+        found = ThreePoint(dim, r, big, coefficients, tuple(_triangle(*block) for block in blocks))
+    for key, value in to_json(found).items():
+        same = json.dumps(fields[key]) == json.dumps(value)
+        _require(same, key, "expected numbers in their shortest spelling", "another")
+    _require(coefficients[-1] != 0, "coefficients", "expected c_K != 0", "0")
+    return found
 
 
-def _integer(fields: dict[str, Any], key: str, least: int, most: int) -> int:
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    _require(len({key for key, _ in pairs}) == len(pairs), "json", "expected distinct keys", "two")
+    return dict(pairs)
+
+
+def _small(fields: dict[str, Any], key: str, allowed: range) -> int:
     value = fields[key]
-    # JSON's true and false are Python integers.
-    good = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-    _require(good, key, f"expected {least}..{most}", value)
+    good = isinstance(value, int) and value in allowed
+    _require(good, key, f"expected {allowed[0]}..{allowed[-1]}", value)
     return int(value)
 
 
 def _fraction(fields: dict[str, Any], key: str, digits: int) -> fmpq:
-    text = fields[key]
-    found = _FRACTION.fullmatch(text) if isinstance(text, str) else None
-    if found is None or max(map(len, found.groups())) > digits:
-        raise Rejected(key, f"expected 'p/q' of at most {digits} digits each, got {_shown(text)}")
-    numerator, denominator = int(found[1]), int(found[2])
-    _require(gcd(numerator, denominator) == 1, key, "expected lowest terms", text)
-    return fmpq(numerator, denominator)
+    parts = fields[key].split("/") if isinstance(fields[key], str) else []
+    p, q = _integers(key, parts, 2, digits)
+    _require(p > 0 and q > 0, key, "expected 'p/q' > 0", fields[key])
+    return fmpq(p, q)
 
 
-def _kernel(blocks: Any, degree: int) -> tuple[Triangle, ...]:
-    found = []
-    for index, block in enumerate(_list("kernel", blocks, degree + 1)):
-        size = degree + 2 if index == 0 else degree - index + 1
-        where = f"kernel[{index}]"
-        rows = enumerate(_list(where, block, size))
-        found.append(
-            tuple(_integers(f"{where}[{i}]", r, i + 1, MAX_KERNEL_DIGITS) for i, r in rows)
-        )
-    return tuple(found)
+def _triangle(rows: Any, size: int) -> Triangle:
+    rows = enumerate(_list("kernel", rows, size), start=1)
+    return tuple(_integers("kernel", row, length, MAX_KERNEL_DIGITS) for length, row in rows)
 
 
-def _list(where: str, values: Any, length: int) -> list[Any]:
-    if isinstance(values, list) and len(values) == length:
-        return values
-    got = len(values) if isinstance(values, list) else type(values).__name__
-    raise Rejected(where.partition("[")[0], f"{where}: expected a list of {length}, got {got}")
-
-
-def _integers(where: str, values: Any, length: int, digits: int) -> tuple[fmpz, ...]:
-    for index, value in enumerate(_list(where, values, length)):
+def _integers(key: str, values: Any, length: int, digits: int) -> tuple[fmpz, ...]:
+    for value in _list(key, values, length):
         good = isinstance(value, str) and len(value.removeprefix("-")) <= digits
-        if not (good and _INTEGER.fullmatch(value)):
-            expected = f"an integer of at most {digits} digits in a string"
-            detail = f"{where}[{index}]: expected {expected}, got {_shown(value)}"
-            raise Rejected(where.partition("[")[0], detail)
+        good = good and re.fullmatch("-?[0-9]+", value) is not None
+        _require(good, key, f"expected an integer of at most {digits} digits in a string", value)
     return tuple(fmpz(int(value)) for value in values)
 
 
-def _written(value: fmpq) -> str:
-    return f"{value.p}/{value.q}"
+def _list(key: str, values: Any, length: int) -> list[Any]:
+    got = len(values) if isinstance(values, list) else type(values).__name__
+    _require(got == length, key, f"expected a list of {length}", got)
+    return list(values)
 
 
-def _require(condition: bool, name: str, expected: str, got: Any) -> None:
+def _texts(value: Any) -> Any:
+    return [_texts(entry) for entry in value] if isinstance(value, tuple) else str(value)
+
+
+def _require(condition: object, name: str, expected: str, got: Any) -> None:
     if not condition:
-        raise Rejected(name, f"{expected}, got {_shown(got)}")
-
-
-def _shown(value: Any, limit: int = 60) -> str:
-    # Containers by their type only: printing one may take as long as parsing it did.
-    text = repr(value) if isinstance(value, (str, int)) else f"a {type(value).__name__}"
-    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
+        # Containers by their type only: printing one may take as long as parsing it did.
+        text = repr(got) if isinstance(got, (str, int)) else f"a {type(got).__name__}"
+        text = text if len(text) <= 60 else f"{text[:60]}... ({len(text)} characters)"
+        raise Rejected(name, f"{expected}, got {text}")

@@ -1,14 +1,11 @@
-"""Prove an upper bound on the density of sphere packings from a certificate, exactly over Q.
+"""Prove an upper bound on the density of sphere packings from a certificate.
 
-The theorems and what they ask of a certificate stand in `two_point` and `three_point`. Every
-obligation is decided by integers, rationals, or balls and bounds that enclose: no tolerance, no
-number of the solver is believed.
+`two_point` and `three_point` state the theorems and what they ask of a certificate. Integers and
+rationals decide, or balls and bounds that enclose: no tolerance, and no number of the solver is
+believed. Trusted: this package, the numbers and polynomials of FLINT.
 
 The bound. vol(B_n) (r/2)^n = (z_r/8)^(n/2) / Gamma(n/2 + 1): the powers of pi cancel. For even n
-the bound is rational; for odd n it is sqrt(R/pi) with R rational, enclosed by one evaluation in
-ball arithmetic. The decimal printed is rounded upward.
-
-Trusted: this package, the integers, rationals, polynomials and balls of FLINT.
+the bound is rational; for odd n it is sqrt(R/pi) with R rational, enclosed by a ball.
 """
 
 import hashlib
@@ -21,47 +18,41 @@ from typing import Any
 from flint import arb, ctx, fmpq, fmpz
 
 from pipeline.certify import three_point, two_point
-from pipeline.certify.format import Check, Rejected, ThreePoint, TwoPoint, kind, parse, read
+from pipeline.certify.format import MAX_BYTES, Rejected, ThreePoint, TwoPoint, kind, parse
+from pipeline.certify.sturm import Check
 from pipeline.certify.work import Work
 
 BOUND_DIGITS = 24
-_BALL_BITS = 512
 
 
 def verdict(path: Path, jobs: int = 1, state: Path | None = None) -> dict[str, Any]:
     """Return the verdict on the certificate in `path` as a JSON object; never raises for a bad one.
 
     Keys: schema_version, status ("proved" or "rejected"), bound (decimal, rounded upward, or None),
-    failed_condition, detail, checks, dim, formulation, certificate_sha256, seconds. A proof in
-    parts uses `jobs` processes and goes on from `state`, which is deleted with the verdict.
+    failed_condition, detail, checks, dim, formulation, certificate_sha256, seconds. Long proofs use
+    `jobs` processes; interrupted, they go on from the file `state`, which a verdict deletes.
     """
     clock = time.perf_counter()
+    keys = ("bound", "failed_condition", "detail", "dim", "formulation", "certificate_sha256")
     result: dict[str, Any] = {
         "schema_version": 1,
         "status": "rejected",
-        "bound": None,
-        "failed_condition": None,
-        "detail": None,
         "checks": [],
-        "dim": None,
-        "formulation": None,
-        "certificate_sha256": None,
-    }
+    } | dict.fromkeys(keys)
     try:
-        content = read(path)
+        content = _read(path)
         result["certificate_sha256"] = hashlib.sha256(content).hexdigest()
         certificate = parse(content)
         result |= {"dim": certificate.dim, "formulation": kind(certificate)}
         work = Work(jobs, state, f"{result['certificate_sha256']} {_source_sha256()}")
-        for check in obligations(certificate, work):
-            result["checks"].append({"name": check.name, "detail": check.detail})
+        for name, detail in obligations(certificate, work):
+            result["checks"].append({"name": name, "detail": detail})
         result |= {"status": "proved", "bound": decimal_upward(bound(certificate))}
     except Rejected as rejection:
         result |= {"failed_condition": rejection.condition, "detail": rejection.detail}
     if state:
         state.unlink(missing_ok=True)
-    result["seconds"] = round(time.perf_counter() - clock, 3)
-    return result
+    return result | {"seconds": round(time.perf_counter() - clock, 3)}
 
 
 def verify(certificate: TwoPoint | ThreePoint) -> fmpq:
@@ -81,32 +72,38 @@ def obligations(certificate: TwoPoint | ThreePoint, work: Work) -> Iterator[Chec
     Raises:
         Rejected: at the first one that fails.
     """
+    function, transform = two_point.polynomials(certificate.dim, certificate.coefficients)
     if isinstance(certificate, TwoPoint):
-        yield from two_point.obligations(certificate)
+        yield from two_point.obligations(function, transform, certificate.radius)
     else:
-        yield from three_point.obligations(certificate, work)
+        yield from two_point.obligations(function, transform, certificate.outer_radius**2)
+        yield from three_point.obligations(certificate, function, work)
 
 
 def bound(certificate: TwoPoint | ThreePoint) -> fmpq:
-    """Return a rational upper bound on (z_r/8)^(n/2) / Gamma(n/2 + 1) times the `ratio`.
+    """Return a rational upper bound on (z_r/8)^(n/2) / Gamma(n/2 + 1) times f(0) / f^(0).
 
     Equal to it for even n; for odd n the upper end of a ball, wider by less than 1e-100 relatively.
-    It is a bound on densities only if the obligations hold.
+    It is a bound on densities only if the obligations hold. For three points f(0) is
+    f2(0) + f3(0, 0).
     """
+    function, transform = two_point.polynomials(certificate.dim, certificate.coefficients)
     if isinstance(certificate, TwoPoint):
-        ratio, radius = two_point.ratio(certificate), certificate.radius
+        radius, origin = certificate.radius, fmpq(0)
     else:
-        ratio, radius = three_point.ratio(certificate), certificate.inner_radius**2
+        radius, origin = certificate.inner_radius**2, fmpq(certificate.kernel[0][0][0])
+    ratio = (function(fmpq(0)) + origin) / transform(fmpq(0))
     half, odd = divmod(certificate.dim, 2)
     if not odd:
         return (radius / 8) ** half * ratio / factorial(half)
     # Gamma(n/2 + 1) = n!! sqrt(pi) / 2^((n+1)/2), n!! = n! / (2^half half!)
     double_factorial = factorial(certificate.dim) // (2**half * factorial(half))
     square = (radius / 8) ** certificate.dim * fmpq(2) ** (certificate.dim + 1)
-    square *= (ratio / double_factorial) ** 2
-    with ctx.workprec(_BALL_BITS):
-        mantissa, exponent = (arb(square) / arb.pi()).sqrt().upper().man_exp()
-    return fmpq(mantissa) * fmpq(2) ** int(exponent)
+    with ctx.workprec(512):
+        root: fmpq = (
+            (arb(square * (ratio / double_factorial) ** 2) / arb.pi()).sqrt().upper().fmpq()
+        )
+    return root
 
 
 def decimal_upward(value: fmpq, digits: int = BOUND_DIGITS) -> str:
@@ -121,7 +118,14 @@ def decimal_upward(value: fmpq, digits: int = BOUND_DIGITS) -> str:
     return f"{text[:-places]}.{text[-places:]}" if places else text
 
 
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise Rejected("file", f"{path}: {error.strerror}") from None
+
+
 def _source_sha256() -> str:
-    """Return the digest of the verifier: a state of another version proves nothing."""
     files = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -225,9 +225,9 @@ GOOD = encoded(original(8, 15))
         (GOOD.replace(b'"dim": 8', b'"dim": 8, "dim": 8'), "json"),
         (GOOD.replace(b'"dim": 8', b'"dim": 8, "hint": "1"'), "keys"),
         (GOOD.replace(b'"dim": 8, ', b""), "keys"),
-        (GOOD.replace(b'"dim": 8', b'"dim": NaN'), "json"),
-        (GOOD.replace(b'"dim": 8', b'"dim": Infinity'), "json"),
-        (GOOD.replace(b'"dim": 8', b'"dim": 8.0'), "json"),
+        (GOOD.replace(b'"dim": 8', b'"dim": NaN'), "dim"),
+        (GOOD.replace(b'"dim": 8', b'"dim": Infinity'), "dim"),
+        (GOOD.replace(b'"dim": 8', b'"dim": 8.0'), "dim"),
         (GOOD.replace(b'"dim": 8', b'"dim": ' + b"9" * 1_000_000), "json"),
         (b" " * (certificates.MAX_BYTES + 1), "file"),
     ],
@@ -271,45 +271,53 @@ def test_certificates_survive_a_round_trip(case):
 rationals = st.fractions(min_value=-20, max_value=20, max_denominator=60)
 
 
+def rational(value: Fraction) -> fmpq:
+    return fmpq(value.numerator, value.denominator)
+
+
 @settings(deadline=None)
 @given(
-    st.lists(st.tuples(rationals, st.integers(1, 3)), max_size=6),
+    st.lists(rationals, max_size=6, unique=True),
     st.integers(0, 2),
     rationals,
+    st.none() | st.fractions(min_value=Fraction(1, 60), max_value=20, max_denominator=60),
     st.sampled_from([-3, 1, 5]),
 )
-def test_sturm_counts_prescribed_roots(roots, num_complex_pairs, point, scale):
-    assume(all(root != point for root, _ in roots))
-    p = fmpq_poly([scale]) * fmpq_poly([2, 1, 1]) ** num_complex_pairs
-    for root, multiplicity in roots:
-        p *= fmpq_poly([fmpq(-root.numerator, root.denominator), 1]) ** multiplicity
-    expected = len({root for root, _ in roots if root > point})
-    at = fmpq(point.numerator, point.denominator)
-    assert sturm.num_roots(p, at)[0] == expected
-    # Over Q, in balls wherever these decide: simple roots at the least.
-    exact = sturm._signs_exactly(p, at, None)
-    assert sturm._variation(exact) == expected
-    with ctx.workprec(1024):
-        balls = sturm._signs_in_balls(p, at, None)
-    if balls is not None:
-        assert balls == exact
-    multiple = num_complex_pairs > 1 or any(count > 1 for _, count in roots)
-    assert not (multiple and balls)
+def test_sturm_finds_prescribed_roots(roots, num_complex_pairs, start, length, scale):
+    end = None if length is None else start + length
+    assume(start not in roots and end not in roots)
+    p = fmpq_poly([scale])
+    for root in roots:
+        p *= fmpq_poly([-rational(root), 1])
+    for pair in range(num_complex_pairs):
+        p *= fmpq_poly([2 + pair, 1, 1])
+    inside = [root for root in roots if root > start and (end is None or root < end)]
+    ends = rational(start), None if end is None else rational(end)
+    if not inside:
+        assert sturm.no_root("name", "p", p, *ends)[0] == "name"
+        return
+    with pytest.raises(certificates.Rejected, match=f"counts {len(inside)}$"):
+        sturm.no_root("name", "p", p, *ends)
 
 
-def test_a_chain_that_balls_leave_open_is_computed_over_q():
-    double = fmpq_poly([-1, 1]) ** 2 * fmpq_poly([2, 0, 1])
-    count, chain = sturm.num_roots(double, fmpq(0))
-    assert (count, chain.endswith("exact")) == (1, True)
-    simple = fmpq_poly([-1, 1]) * fmpq_poly([2, 0, 1])
-    count, chain = sturm.num_roots(simple, fmpq(0))
-    assert (count, chain.endswith("bits")) == (1, True)
+@pytest.mark.parametrize(
+    ("p", "start", "end"),
+    [
+        (fmpq_poly([-1, 1]) ** 2, 2, None),  # a double root, though elsewhere
+        (fmpq_poly([1, 0, 1]) ** 2, 0, None),  # a double pair of complex roots
+        (fmpq_poly([-1, 1]), 1, None),
+        (fmpq_poly([-1, 1]), 0, 1),
+    ],
+)
+def test_no_root_is_claimed_where_balls_cannot_decide(p, start, end):
+    with pytest.raises(certificates.Rejected, match="multiple root"):
+        sturm.no_root("name", "p", p, fmpq(start), None if end is None else fmpq(end))
 
 
 def test_balls_too_wide_to_decide_say_so():
     _, transform = two_point.polynomials(24, original(24, 23).coefficients)
     with ctx.workprec(64):
-        assert sturm._signs_in_balls(transform, fmpq(0), None) is None
+        assert sturm._signs(transform, fmpq(0), None) is None
 
 
 @given(st.fractions(min_value=Fraction(1, 10**9), max_value=10**9))
