@@ -4,14 +4,30 @@ The opinion shares no code with the verifier: it evaluates the definitions of th
 points, with the textbook recurrences, in 300-bit arithmetic.
 """
 
+import json
 from fractions import Fraction
 from functools import cache
 from math import comb
 
 from flint import arb, ctx, fmpq
 
-from pipeline.certify.format import ThreePoint, TwoPoint
+from pipeline.certify import verify
+from pipeline.certify.format import Rejected, ThreePoint, TwoPoint, to_json
 from pipeline.packing import known, rounding, solver
+
+RADIAL_OBLIGATIONS = (
+    "transform_at_zero",
+    "function_at_radius",
+    "transform_nonnegative",
+    "function_nonpositive",
+)
+KERNEL_OBLIGATIONS = (
+    "kernel_semidefinite",
+    "pairs_nonpositive",
+    "triangles_nonpositive",
+    "far_pairs_nonpositive",
+)
+OBLIGATIONS = RADIAL_OBLIGATIONS + KERNEL_OBLIGATIONS
 
 # Kernels that satisfy the conditions on triangles and far pairs strictly, found by maximising the
 # slack for these radii; they are added to a two-point function in a small multiple.
@@ -27,7 +43,8 @@ _KERNELS = {
     ),
     4: (
         100_000,
-        ((3,), (-2, 113), (0, 101, 94), (0, -107, -98, 106), (0, -30, -28, 30, 10), (0, -17, -15, 16, 5, 4)),
+        ((3,), (-2, 113), (0, 101, 94), (0, -107, -98, 106), (0, -30, -28, 30, 10),
+         (0, -17, -15, 16, 5, 4)),
         ((10034,), (-2655, 3078), (-915, 53, 167), (198, 23, 27, 47)),
         ((19786,), (-9458, 5933), (957, -1131, 369)),
         ((35892,), (-20467, 14900)),
@@ -55,6 +72,22 @@ def densest(dim: int) -> Fraction:
     """Return a density that a packing attains, rounded down: no upper bound may lie below it."""
     packing = known.packing(dim)
     return Fraction(packing.value) * (1 - Fraction(1, 10**11)) if packing else Fraction(0)
+
+
+def encoded(certificate: TwoPoint | ThreePoint, **changes: object) -> bytes:
+    return json.dumps(to_json(certificate) | changes).encode()
+
+
+def judge(certificate: TwoPoint | ThreePoint) -> str:
+    """Return "proved" or the failed obligation; check the claims of an accepted certificate."""
+    try:
+        bound = verify.verify(certificate)
+    except Rejected as rejection:
+        assert rejection.condition in OBLIGATIONS
+        return rejection.condition
+    assert Fraction(int(bound.p), int(bound.q)) >= densest(certificate.dim)
+    assert violation(certificate) is None
+    return "proved"
 
 
 def radial(certificate: TwoPoint | ThreePoint, z: arb) -> tuple[arb, arb]:
