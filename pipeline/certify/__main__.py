@@ -48,12 +48,22 @@ def _parser() -> argparse.ArgumentParser:
         "--verdict", type=Path, metavar="OUT", help="also write the verdict as JSON"
     )
     parser.add_argument(
-        "--jobs", type=int, metavar="N", default=len(os.sched_getaffinity(0)), help="processes"
+        "--jobs",
+        type=_positive,
+        metavar="N",
+        default=len(os.sched_getaffinity(0)),
+        help="processes",
     )
     parser.add_argument(
         "--state", type=Path, metavar="FILE", help="remember finished parts, go on from them"
     )
     return parser
+
+
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -147,7 +147,8 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _small(fields: dict[str, Any], key: str, allowed: range) -> int:
     value = fields[key]
-    good = isinstance(value, int) and value in allowed
+    # JSON's true and false are Python integers.
+    good = isinstance(value, int) and not isinstance(value, bool) and value in allowed
     _require(good, key, f"expected {allowed[0]}..{allowed[-1]}", value)
     return int(value)
 
@@ -155,7 +156,7 @@ def _small(fields: dict[str, Any], key: str, allowed: range) -> int:
 def _fraction(fields: dict[str, Any], key: str, digits: int) -> fmpq:
     parts = fields[key].split("/") if isinstance(fields[key], str) else []
     p, q = _integers(key, parts, 2, digits)
-    _require(p > 0 and q > 0, key, "expected 'p/q' > 0", fields[key])
+    _require(p > 0 and q > 0 and p.gcd(q) == 1, key, "expected 'p/q' > 0, reduced", fields[key])
     return fmpq(p, q)
 
 
