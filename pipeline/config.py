@@ -356,6 +356,9 @@ class ThreePoint(Frozen):
     _degree = field_validator("degree")(_quadrature_exists)
 
 
+Formulation = TwoPoint | ThreePoint
+
+
 class SolverSettings(Frozen):
     """Precision of the solver; the verifier does not depend on it."""
 
@@ -365,7 +368,7 @@ class SolverSettings(Frozen):
 class Bound(Frozen):
     """An upper bound on the sphere packing density."""
 
-    formulation: Annotated[TwoPoint | ThreePoint, Field(discriminator="kind")]
+    formulation: Annotated[Formulation, Field(discriminator="kind")]
     solver: SolverSettings = SolverSettings()
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from pipeline.aggregate import files
 from pipeline.aggregate.quantities import exact_decimal, last_place, same_digits
-from pipeline.certify.format import Rejected, TwoPoint, parse
+from pipeline.certify.format import Rejected, ThreePoint, TwoPoint, parse
 from pipeline.config import Bound, Dataset, Experiment, OperatorRun, PinnRun, Trajectory
 from pipeline.errors import ResultError
 from pipeline.packing import known
@@ -86,7 +86,7 @@ class BoundResult:
     verification: dict[str, Any] | None
     published: known.Known
     packing: known.Known | None
-    certificate: TwoPoint | None
+    certificate: TwoPoint | ThreePoint | None
 
     @property
     def proved_bound(self) -> str | None:
@@ -96,9 +96,10 @@ class BoundResult:
     @property
     def peer(self) -> known.Known:
         """Return the published bound of the same formulation: what its values converge to."""
-        peer = known.two_point_bound(self.config.formulation.dim)
+        formulation = self.config.formulation
+        peer = known.of_formulation(formulation.kind, formulation.dim)
         # Where the two-point bound is sharp, the exact value has more digits.
-        if peer is None or same_digits(self.published.value, peer.value):
+        if same_digits(self.published.value, peer.value):
             return self.published
         return peer
 
@@ -191,16 +192,13 @@ def _bound(name: str, part: Bound, experiment: Experiment, results: Path) -> Bou
         _record(by_whom, "certify", name, part, experiment.seed) if by_whom.exists() else None,
         known.upper_bound(dim),
         known.packing(dim),
-        _certificate(candidate, content, part) if verdict.status == "proved" else None,
+        _certificate(candidate, content) if verdict.status == "proved" else None,
     )
     _refuse_contradiction(path, result)
     return result
 
 
-def _certificate(path: Path, content: bytes, part: Bound) -> TwoPoint | None:
-    """Return a proved certificate of functions of one variable, else None."""
-    if part.formulation.kind != "two_point":
-        return None
+def _certificate(path: Path, content: bytes) -> TwoPoint | ThreePoint:
     try:
         return parse(content)
     except Rejected as error:

@@ -1,4 +1,4 @@
-"""The functions of a two-point certificate against the radius, and their envelopes beyond r."""
+"""The radial functions of a certificate against the radius, and their envelopes beyond r."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ import numpy as np
 from flint import arb, arb_poly, ctx, fmpq, fmpq_poly
 from scipy.interpolate import PchipInterpolator
 
-from pipeline.certify.format import TwoPoint
-from pipeline.certify.verify import polynomials
+from pipeline.certify.format import ThreePoint, TwoPoint
+from pipeline.certify.two_point import polynomials
 
 # In |x|^2; double roots are about 2 apart there, as the squared lengths of an even lattice are. The
 # envelopes of what is shown need the next extremum, too.
@@ -21,29 +21,35 @@ _ENVELOPE_STEPS = 8
 class Profile:
     """f and f^ of |x|, each divided by its value at 0; accurate to 1e-6 of each value.
 
-    `radius` is r: f <= 0 beyond; `end` is where a figure may end, about nine double roots later.
-    Arrays (points,), `x` increasing from 0 to beyond `end`.
+    `radii` are r, beyond which f <= 0, or r and R of a three-point bound, where f is f_2 and f <= 0
+    beyond R; `end` is where a figure may end, about nine double roots later. Arrays (points,), `x` increasing from 0 to beyond `end`.
     """
 
     dim: int
-    radius: float
+    radii: tuple[float, ...]
     end: float
     x: np.ndarray
     function: np.ndarray
     transform: np.ndarray
 
 
-def radial_profile(certificate: TwoPoint) -> Profile:
+def radial_profile(certificate: TwoPoint | ThreePoint) -> Profile:
     """Return f and f^ from 0 to |x|^2 = r^2 + 24.
 
     Evaluated in ball arithmetic from the exact polynomials, at a precision that defeats the
     cancellation between their terms.
     """
-    squared = float(arb(certificate.radius)) / (2 * np.pi)
-    radius, end, last = (float(np.sqrt(squared + more)) for more in (0.0, _SHOWN, _COMPUTED))
+    if isinstance(certificate, TwoPoint):
+        squares = [certificate.radius]
+    else:
+        squares = [certificate.inner_radius**2, certificate.outer_radius**2]
+    squared = [float(arb(square)) / (2 * np.pi) for square in squares]
+    radii = tuple(float(np.sqrt(square)) for square in squared)
+    end, last = (float(np.sqrt(squared[0] + more)) for more in (_SHOWN, _COMPUTED))
     x = np.linspace(0, last, _POINTS)
-    function, transform = (_values(p, x) for p in polynomials(certificate))
-    return Profile(certificate.dim, radius, end, x, function, transform)
+    both = polynomials(certificate.dim, certificate.coefficients)
+    function, transform = (_values(p, x) for p in both)
+    return Profile(certificate.dim, radii, end, x, function, transform)
 
 
 def _values(polynomial: fmpq_poly, x: np.ndarray) -> np.ndarray:
@@ -72,9 +78,9 @@ def envelope(profile: Profile, values: np.ndarray) -> np.ndarray:
     for _ in range(_ENVELOPE_STEPS):
         rest = sizes - found
         inner = np.flatnonzero((rest[1:-1] > rest[:-2]) & (rest[1:-1] > rest[2:])) + 1
-        peaks = inner[profile.x[inner] > profile.radius]
+        peaks = inner[profile.x[inner] > profile.radii[0]]
         if len(peaks) < 2:
-            beyond = profile.x > profile.radius
+            beyond = profile.x > profile.radii[0]
             return np.asarray(np.exp(found + rest[beyond].max()))
         found += _through(profile.x[peaks], rest[peaks], profile.x)
     return np.asarray(np.exp(found))

@@ -1,4 +1,4 @@
-"""The figure of f and f^ of a two-point bound, whose signs and double roots are its proof.
+"""The figure of f and f^ of a bound; for two points their signs and double roots are its proof.
 
 Beyond r both fall by 10 to 30 orders of magnitude within the figure, so their signs and roots only
 show on a scale of their own: each is divided by its envelope.
@@ -19,8 +19,8 @@ def profile_figure(profile: Profile) -> Figure:
     with style():
         figure, axes = panels(1, 2, 2.5, width_ratios=(1, 2))
         whole, beyond = axes[0]
-        near = profile.x <= 1.25 * profile.radius
-        start = 0.93 * profile.radius
+        near = profile.x <= 1.25 * profile.radii[-1]
+        start = 0.93 * profile.radii[0]
         for index, (name, values) in enumerate(_curves(profile)):
             whole.plot(profile.x[near], values[near], label=name, **line_style(index))
             scaled = values / envelope(profile, values)
@@ -28,7 +28,8 @@ def profile_figure(profile: Profile) -> Figure:
             beyond.plot(profile.x[shown], scaled[shown], label=name, **line_style(index))
         for panel in (whole, beyond):
             panel.axhline(0, color=INK, linewidth=0.8)
-            _mark(panel, profile.radius)
+            for name, radius in zip("rR", profile.radii, strict=False):
+                _mark(panel, name, radius)
         beyond.set_xlim(start, profile.end)
         beyond.set_ylim(-_HEADROOM, _HEADROOM)
         finish(whole, title="Both functions, 1 at the origin", xlabel="|x|")
@@ -41,9 +42,9 @@ def _curves(profile: Profile) -> list[tuple[str, np.ndarray]]:
     return [("f", profile.function), ("f̂, its Fourier transform", profile.transform)]
 
 
-def _mark(panel: Axes, radius: float) -> None:
+def _mark(panel: Axes, name: str, radius: float) -> None:
     panel.axvline(radius, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
     panel.annotate(
-        "r", (radius, 1), (3, -2), xycoords=panel.get_xaxis_transform(),
+        name, (radius, 1), (3, -2), xycoords=panel.get_xaxis_transform(),
         textcoords="offset points", va="top",
     )  # fmt: skip

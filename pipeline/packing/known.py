@@ -70,6 +70,15 @@ def two_point_bound(dim: int) -> Known:
     return Known(_LINEAR_PROGRAM[dim], "two-point", COHN_LP)
 
 
+def of_formulation(kind: str, dim: int) -> Known:
+    """Return the published bound of the formulation `kind`, the yardstick of what it gives.
+
+    Raises:
+        KeyError: `dim` is not in 1..48.
+    """
+    return two_point_bound(dim) if kind == "two_point" else upper_bound(dim)
+
+
 def packing(dim: int) -> Known | None:
     """Return the density of a good known packing, or None where the table has none.
 

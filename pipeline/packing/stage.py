@@ -69,7 +69,7 @@ def run(
                 print(f"{name}: degree {failure['degree']} failed: {failure['reason']}", flush=True)
             if found["certificate"] is None:
                 raise SolverError(f"bounds.{name}: {found['failed'][0]['reason']}")
-            ladder = [_compared(step, dim, name) for step in found["ladder"]]
+            ladder = [_compared(step, bound.formulation, name) for step in found["ladder"]]
             best, published = ladder[-1], known.upper_bound(dim)
             trace = {
                 "schema_version": 1,
@@ -98,19 +98,26 @@ def solve(
 ) -> dict[str, Any]:
     """Return what the search of `bound` found, as JSON values, going on from the state in `folder`.
 
-    Saves the state there about every `save_every_s` seconds. Runs in a Ray worker.
+    Saves the state there about every `save_every_s` seconds and says so. Runs in a Ray worker.
 
     Raises:
         DiskError: there is no room for the state.
     """
     part = config.Bound.model_validate(bound)
     formulation = importlib.import_module(f"pipeline.packing.{part.formulation.kind}")
+    save = _saver(folder, save_every_s)
+
+    def reached(state: dict[str, Any]) -> None:
+        if save(state):
+            progress = formulation.progress(state)
+            print(f"dimension {part.formulation.dim}: {progress}", flush=True)
+
     with disk.explained(folder):
         found = formulation.search(
             part.formulation,
             part.solver.precision_bits,
             resume=_saved(folder),
-            reached=_saver(folder, save_every_s),
+            reached=reached,
         )
     return asdict(found)
 
@@ -148,15 +155,17 @@ def _on_ray(
     return found
 
 
-def _saver(folder: Path, every_s: float) -> Callable[[dict[str, Any]], None]:
-    """Return a function that replaces the saved state unless it was replaced just before."""
+def _saver(folder: Path, every_s: float) -> Callable[[dict[str, Any]], bool]:
+    """Return a function that replaces the saved state, and says so, unless it did just before."""
     last = time.monotonic()
 
-    def save(state: dict[str, Any]) -> None:
+    def save(state: dict[str, Any]) -> bool:
         nonlocal last
-        if time.monotonic() - last >= every_s:
-            provenance.write_json(folder / _STATE, state)
-            last = time.monotonic()
+        if time.monotonic() - last < every_s:
+            return False
+        provenance.write_json(folder / _STATE, state)
+        last = time.monotonic()
+        return True
 
     return save
 
@@ -170,13 +179,14 @@ def _saved(folder: Path) -> dict[str, Any] | None:
     return state
 
 
-def _compared(step: dict[str, Any], dim: int, name: str) -> dict[str, Any]:
+def _compared(step: dict[str, Any], formulation: config.Formulation, name: str) -> dict[str, Any]:
     """Return `step` with the digits it shares with the published value, and print it."""
-    digits = agreeing_digits(step["bound"], known.two_point_bound(dim))
+    published = known.of_formulation(formulation.kind, formulation.dim)
+    digits = agreeing_digits(step["bound"], published)
     print(
-        f"{name}: degree {step['degree']:>3}: bound {step['bound']} (empirical),"
-        f" {digits:.1f} digits of the published one, {step['newton_steps']} Newton steps,"
-        f" {step['seconds']:.1f} s",
+        f"{name}: degree {step['degree']:>3}: bound {step['bound']} (empirical), relative to the"
+        f" published one {relative_gap(step['bound'], published):+.1e} ({digits:.1f} digits),"
+        f" {step['newton_steps']} Newton steps, {step['seconds']:.1f} s",
         flush=True,
     )
     return step | {"digits": digits}
