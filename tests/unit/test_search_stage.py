@@ -182,3 +182,14 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
 def test_the_search_runs_as_a_ray_task(tmp_path, capfd):
     check_outputs(run(bound(8, 15), tmp_path), 8, [3, 7, 11, 15])
     assert "Ray dashboard: http://" in capfd.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_foreseen_error_of_a_ray_task_is_one_line(tmp_path, monkeypatch):
+    def solve(bound, folder):
+        raise DiskError(f"{folder.name}: expected room")
+
+    monkeypatch.setattr(stage, "solve", solve)
+    with pytest.raises(DiskError) as caught:
+        run(bound(8, 15), tmp_path)
+    assert str(caught.value).endswith(": expected room") and "\n" not in str(caught.value)
