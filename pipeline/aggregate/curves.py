@@ -98,9 +98,9 @@ def bound_convergence(bounds: Sequence[BoundResult]) -> Figure | None:
         panel = axes[0, 0]
         values: list[float] = []
         few = len(bounds) <= _MOST_NAMES
-        shades = colormaps["viridis"](np.linspace(0.1, 0.9, len(bounds)))
+        shades = ListedColormap(colormaps["viridis"](np.linspace(0.1, 0.9, len(bounds))))
         for index, result in enumerate(bounds):
-            look = line_style(index) if few else {"color": shades[index], "linewidth": 1.0}
+            look = line_style(index) if few else {"color": shades(index), "linewidth": 1.0}
             values += _ladder(panel, result, look)
         if not values:
             return None
@@ -113,14 +113,15 @@ def bound_convergence(bounds: Sequence[BoundResult]) -> Figure | None:
         if few:
             panel.legend(ncols=2)
         else:
-            _dimension_bar(figure, panel, bounds)
+            dims = [result.config.formulation.dim for result in bounds]
+            _dimension_bar(figure, panel, shades, dims)
     return figure
 
 
-def _dimension_bar(figure: Figure, panel: Axes, bounds: Sequence[BoundResult]) -> None:
-    """Tell the shades of many bounds, which are ordered by dimension."""
-    dims = [result.config.formulation.dim for result in bounds]
-    shades = ListedColormap(colormaps["viridis"](np.linspace(0.1, 0.9, len(bounds))))
+def _dimension_bar(
+    figure: Figure, panel: Axes, shades: ListedColormap, dims: Sequence[int]
+) -> None:
+    """Draw which of `dims`, which are in order, each shade stands for."""
     bar = figure.colorbar(ScalarMappable(cmap=shades), ax=panel, pad=0.01, aspect=30)
     ticks = [round(tick) for tick in np.linspace(0, len(dims) - 1, 6)]
     places = [(tick + 0.5) / len(dims) for tick in ticks]

@@ -10,6 +10,8 @@ import pytest
 
 from pipeline.aggregate.bounds import best, by_dimension, headlines
 from pipeline.aggregate.collect import BoundResult, Verdict, collect
+from pipeline.aggregate.curves import bound_convergence
+from pipeline.aggregate.figure import svg
 from pipeline.aggregate.profile import envelope, radial_profile
 from pipeline.aggregate.profile_figure import profile_figure
 from pipeline.certify import format as certificates
@@ -150,3 +152,15 @@ def test_many_dimensions_have_one_headline(results):
     assert "below them in 2 dimensions, equal" in row["against"]
     assert row["against"].endswith("digits in 3, above in 4")
     assert [r["what"][-5:] for r in headlines(many[:3])] == ["n = 1", "n = 2", "n = 3"]
+
+
+def test_many_bounds_are_told_apart_by_shade(results, recwarn):
+    few, many = bound_convergence(results), bound_convergence(results * 5)
+    assert len(few.axes) == 1 and few.axes[0].get_legend() is not None
+    panel, bar = many.axes
+    assert panel.get_legend() is None and bar.get_ylabel() == "dimension n"
+    assert [label.get_text() for label in bar.get_yticklabels()][0] == "8"
+    assert len({line.get_color() for line in panel.lines}) == len(results) * 5
+    # The report writes it as SVG: nothing collapses for want of room.
+    svg(many, "many")
+    assert not recwarn.list
