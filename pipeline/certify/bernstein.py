@@ -45,7 +45,7 @@ def negative(
     Raises:
         Rejected: condition `name`: p is not negative at a point, or too many boxes are undecided.
     """
-    degrees = tuple(p.degrees())
+    degrees = tuple(max(int(n), 0) for n in p.degrees())
     root = pack(coefficients(p.to_dict(), degrees, domain)), ((0, 0),) * len(degrees)
     boxes, count, reported = [root], 0, time.monotonic()
     for _ in range(NUM_PARTS):

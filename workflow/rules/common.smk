@@ -90,6 +90,11 @@ def num_workers(wildcards):
     return named_part("runs", wildcards.run).train.max_workers
 
 
+def is_three_point(bound):
+    """Return whether a bound is a three-point bound."""
+    return named_part("bounds", bound).formulation.kind == "three_point"
+
+
 def num_ranks(wildcards):
     """Return the number of MPI ranks of a flow."""
     return named_part("datasets", wildcards.dataset).ranks

@@ -15,7 +15,9 @@ with (
         record, stage="certify", config=bound, source=snakemake.params.source, **who
     ) as summary,
 ):
-    found = verdict(Path(snakemake.input.candidate))
+    found = verdict(
+        Path(snakemake.input.candidate), snakemake.threads, Path(snakemake.params.state)
+    )
     provenance.write_json(Path(snakemake.output.verdict), found)
     summary.update(status=found["status"], bound=found["bound"])
     print(f"{who['name']}: {found['status']}", found["bound"] or found["failed_condition"])
