@@ -27,7 +27,7 @@ from pipeline.certify.format import Rejected
 from pipeline.certify.sturm import Check
 from pipeline.certify.work import Work
 
-MAX_HALVINGS, MAX_BOXES, NUM_PARTS = 120, 500_000, 256
+MAX_HALVINGS, MAX_BOXES, NUM_PARTS = 120, 200_000, 256
 _FIELD, _OFFSET = 64, 1 << 62
 
 # The coefficients of the monomials, by the exponents of the variables.

@@ -30,7 +30,7 @@ from flint import fmpq, fmpz
 DIMS = {"two_point": range(1, 49), "three_point": range(3, 25)}
 MAX_DEGREE, MAX_KERNEL_DEGREE = 403, 24
 # The largest numbers bound the verifier's work: 1,200 digits are 4,000 bits a coefficient.
-MAX_DIGITS, MAX_KERNEL_DIGITS, MAX_RADIUS_DIGITS = 1_200, 300, 40
+MAX_DIGITS, MAX_KERNEL_DIGITS, MAX_RADIUS_DIGITS = 1_200, 200, 20
 MAX_BYTES = 2_000_000
 
 _COMMON = {"schema_version", "kind", "dim", "degree", "coefficients"}

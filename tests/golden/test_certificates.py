@@ -5,12 +5,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from certificate_examples import densest, violation
 from flint import arb, ctx
 
 from pipeline.certify import format as certificates
 from pipeline.certify import verify
 from pipeline.config import TwoPoint
-from pipeline.packing import two_point
+from pipeline.packing import known, two_point
 
 FOLDER = Path(__file__).parent / "certificates"
 # dim: (degree, precision_bits, relative distance to the exact density, proved bound)
@@ -44,3 +45,14 @@ def test_the_solver_finds_the_stored_certificate(dim):
     formulation = TwoPoint(kind="two_point", dim=dim, degree=degree)
     found = two_point.search(formulation, bits)
     assert found.certificate == json.loads(path_of(dim).read_text())
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("n*_three_point.json")), ids=lambda p: p.stem)
+def test_stored_three_point_certificates_beat_two_points(path):
+    assert path.stat().st_size < 2_000_000
+    result = verify.verdict(path)
+    assert result["status"] == "proved", result
+    assert path.stem == f"n{result['dim']}_{result['formulation']}"
+    bound = Fraction(result["bound"])
+    assert densest(result["dim"]) <= bound < Fraction(known.two_point_bound(result["dim"]).value)
+    assert violation(certificates.parse(path.read_bytes()), num_points=500) is None
