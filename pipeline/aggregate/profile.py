@@ -22,7 +22,8 @@ class Profile:
     """f and f^ of |x|, each divided by its value at 0; accurate to 1e-6 of each value.
 
     `radii` are r, beyond which f <= 0, or r and R of a three-point bound, where f is f_2 and f <= 0
-    beyond R; `end` is where a figure may end, about nine double roots later. Arrays (points,), `x` increasing from 0 to beyond `end`.
+    beyond R; `end` is where a figure may end, about nine double roots later. Arrays are
+    (points,), `x` increasing from 0 to beyond `end`.
     """
 
     dim: int
