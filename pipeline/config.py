@@ -329,9 +329,6 @@ def _quadrature_exists(degree: int) -> int:
 class TwoPoint(Frozen):
     """Cohn–Elkies bound from f = p(2π|x|²) exp(-π|x|²), deg p = `degree`."""
 
-    # How many tasks a search runs at a time: a climb from degree to degree is one.
-    num_tasks: ClassVar[int] = 1
-
     kind: Literal["two_point"]
     dim: Annotated[int, Field(ge=1, le=48)]
     degree: Annotated[int, Field(ge=3, le=403)] = 47

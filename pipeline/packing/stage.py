@@ -30,6 +30,7 @@ from pipeline.packing import known
 
 _STATE = "state.json"
 _SAVE_EVERY_S = 1.0
+_SHOW_EVERY_S = 10.0
 
 
 def run(
@@ -98,26 +99,19 @@ def solve(
 ) -> dict[str, Any]:
     """Return what the search of `bound` found, as JSON values, going on from the state in `folder`.
 
-    Saves the state there about every `save_every_s` seconds and says so. Runs in a Ray worker.
+    Saves the state there about every `save_every_s` seconds. Runs in a Ray worker.
 
     Raises:
         DiskError: there is no room for the state.
     """
     part = config.Bound.model_validate(bound)
     formulation = importlib.import_module(f"pipeline.packing.{part.formulation.kind}")
-    save = _saver(folder, save_every_s)
-
-    def reached(state: dict[str, Any]) -> None:
-        if save(state):
-            progress = formulation.progress(state)
-            print(f"dimension {part.formulation.dim}: {progress}", flush=True)
-
     with disk.explained(folder):
         found = formulation.search(
             part.formulation,
             part.solver.precision_bits,
             resume=_saved(folder),
-            reached=reached,
+            reached=_saver(folder, save_every_s),
         )
     return asdict(found)
 
@@ -138,16 +132,22 @@ def _on_ray(
     bound: config.Bound, name: str, folder: Path, num_workers: int, ray_address: str
 ) -> dict[str, Any]:
     """Return what `solve` gives in a Ray worker; its foreseen errors are raised as they were."""
+    formulation = importlib.import_module(f"pipeline.packing.{bound.formulation.kind}")
     if (before := _saved(folder)) is not None:
-        formulation = importlib.import_module(f"pipeline.packing.{bound.formulation.kind}")
         print(f"{name}: goes on from {formulation.progress(before)}", flush=True)
     with session(num_workers, address=ray_address):
         import ray
 
         # Ray starts it again if its worker is lost: from the saved state.
-        task = ray.remote(solve)
+        task = ray.remote(solve).remote(bound.model_dump(mode="json"), folder)
+        shown = ""
+        while not ray.wait([task], timeout=_SHOW_EVERY_S)[0]:
+            state = _saved(folder)
+            if state is not None and (now := formulation.progress(state)) != shown:
+                print(f"{name}: {now}", flush=True)
+                shown = now
         try:
-            found: dict[str, Any] = ray.get(task.remote(bound.model_dump(mode="json"), folder))
+            found: dict[str, Any] = ray.get(task)
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, PipelineError):
                 raise error.cause from None
@@ -155,17 +155,15 @@ def _on_ray(
     return found
 
 
-def _saver(folder: Path, every_s: float) -> Callable[[dict[str, Any]], bool]:
-    """Return a function that replaces the saved state, and says so, unless it did just before."""
+def _saver(folder: Path, every_s: float) -> Callable[[dict[str, Any]], None]:
+    """Return a function that replaces the saved state unless it was replaced just before."""
     last = time.monotonic()
 
-    def save(state: dict[str, Any]) -> bool:
+    def save(state: dict[str, Any]) -> None:
         nonlocal last
-        if time.monotonic() - last < every_s:
-            return False
-        provenance.write_json(folder / _STATE, state)
-        last = time.monotonic()
-        return True
+        if time.monotonic() - last >= every_s:
+            provenance.write_json(folder / _STATE, state)
+            last = time.monotonic()
 
     return save
 

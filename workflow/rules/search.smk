@@ -10,7 +10,7 @@ rule search:
         "logs/search/{bound}.log",
     benchmark:
         "logs/benchmark/search/{bound}.tsv"
-    threads: lambda wildcards: named_part("bounds", wildcards.bound).formulation.num_tasks
+    threads: 1
     resources:
         # "host:port" of a running Ray or "auto"; else the job starts one over its own nodes.
         ray_address="",
