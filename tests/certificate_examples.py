@@ -7,9 +7,10 @@ points, with the textbook recurrences, in 300-bit arithmetic.
 import json
 from fractions import Fraction
 from functools import cache
-from math import comb
+from math import comb, isqrt
 
-from flint import arb, ctx, fmpq
+import numpy as np
+from flint import arb, ctx, fmpq, fmpz_poly
 
 from pipeline.certify import verify
 from pipeline.certify.format import Rejected, ThreePoint, TwoPoint, to_json
@@ -202,3 +203,47 @@ def _gegenbauer(degree: int, dim: int, x: arb) -> arb:
         count = arb(comb(degree - k, k)) / arb(degree - k).fac()
         total += (-1) ** k * rising(degree - k) * count * (2 * x) ** (degree - 2 * k)
     return total / ((2 * s).rising(degree) / arb(degree).fac() if degree else arb(1))
+
+
+def sums_over_checkerboard(certificate: ThreePoint) -> tuple[arb, arb, arb]:
+    """Return the sums of f2 and f3 over the lattice D_n, and f2^(0) by its volume, in 300 bits.
+
+    The lattice is scaled to the minimal distance rho_r. The sum of f3 is over all pairs of its
+    vectors in X: it is what the proof of the theorem calls nonnegative.
+    """
+    dim, unit = certificate.dim, certificate.inner_radius**2 / 2
+    with ctx.workprec(300):
+        # The number of vectors of norm k: the mean of the powers of two theta functions.
+        longest = int(400 / unit)
+        f2 = arb(0)
+        for sign in (1, -1):
+            theta = fmpz_poly([1] + [0] * longest)
+            for k in range(1, isqrt(longest) + 1):
+                theta[k**2] = 2 * sign**k
+            for norm, number in enumerate((theta**dim).coeffs()[: longest + 1]):
+                z = arb(unit * norm)
+                f2 += number * (-z / 2).exp() * radial(certificate, z)[0] / 2
+        volume = 2 * (arb(unit) / (2 * arb.pi())).sqrt() ** dim
+        vectors = _checkerboard(dim, int(certificate.outer_radius**2 / unit))
+        gram = vectors @ vectors.T
+        norms = np.diag(gram)
+        f3 = arb(certificate.kernel[0][0][0])
+        for norm, number in zip(*np.unique(norms, return_counts=True), strict=True):
+            f3 += 2 * int(number) * at_origin(certificate, arb(unit * int(norm)))
+        columns = (*np.broadcast_arrays(norms[:, None], norms), gram)
+        pairs = np.stack([column.ravel() for column in columns])
+        distinct, numbers = np.unique(pairs, axis=1, return_counts=True)
+        for (u, v, w), number in zip(distinct.T, numbers, strict=True):
+            places = (arb(unit * int(x)) for x in (u, v, w))
+            f3 += int(number) * kernel(certificate, *places)
+        return f2, f3, radial(certificate, arb(0))[1] / volume
+
+
+def _checkerboard(dim: int, most: int) -> np.ndarray:
+    """Return the vectors of D_n of norm 1 to `most`."""
+    rows = np.zeros((1, 0), dtype=int)
+    reach = range(-isqrt(most), isqrt(most) + 1)
+    for _ in range(dim):
+        rows = np.concatenate([np.c_[rows, np.full(len(rows), x)] for x in reach])
+        rows = rows[(rows**2).sum(axis=1) <= most]
+    return rows[(rows.sum(axis=1) % 2 == 0) & (rows.any(axis=1))]

@@ -5,7 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from certificate_examples import densest, violation
+from certificate_examples import densest, radial, sums_over_checkerboard, violation
 from flint import arb, ctx
 
 from pipeline.certify import format as certificates
@@ -55,4 +55,10 @@ def test_stored_three_point_certificates_beat_two_points(path):
     assert path.stem == f"n{result['dim']}_{result['formulation']}"
     bound = Fraction(result["bound"])
     assert densest(result["dim"]) <= bound < Fraction(known.two_point_bound(result["dim"]).value)
-    assert violation(certificates.parse(path.read_bytes()), num_points=500) is None
+    certificate = certificates.parse(path.read_bytes())
+    assert violation(certificate, num_points=500) is None
+    if certificate.dim <= 5 or certificate.outer_radius**2 < 2 * certificate.inner_radius**2:
+        # Hundreds of vectors of D_n enter, not thousands.
+        f2, f3, least = sums_over_checkerboard(certificate)
+        origin = certificate.kernel[0][0][0] + radial(certificate, arb(0))[0]
+        assert f3 > 0 and f2 > least and f2 + f3 < origin

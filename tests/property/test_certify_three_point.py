@@ -279,6 +279,16 @@ def test_the_examples_are_proved(dim):
     assert [name for name, _ in verify.obligations(three_point(dim), Work())] == list(OBLIGATIONS)
 
 
+@pytest.mark.parametrize("dim", DIMS)
+def test_the_inequalities_of_the_proof_hold_on_a_lattice(dim):
+    certificate = three_point(dim)
+    f2, f3, least = examples.sums_over_checkerboard(certificate)
+    origin = arb(certificate.kernel[0][0][0]) + examples.radial(certificate, arb(0))[0]
+    assert f3 > 0 and f2 > least and f2 + f3 < origin
+    # D_3 and D_4 are the densest packings known: little is left between the two sides.
+    assert least / origin > 0.9
+
+
 def with_entry(certificate, block, i, j, entry):
     rows = [list(row) for row in certificate.kernel[block]]
     rows[i][j] = fmpz(entry)
