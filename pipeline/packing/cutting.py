@@ -47,6 +47,7 @@ _CUT, _ACCEPTED = 0.25, 0.5
 _FINE_RADIAL, _FINE_DIAGONAL, _FINE_EDGE = 8, 3000, 3
 # Sampled maxima of the radial conditions are this close to the true ones, relative to their size.
 _PARABOLA_ERROR = 1e-3
+_STARTS = 1500
 # Cells in an edge of the cube for a degree of one.
 _CELLS = 1.2
 _PATTERN_STEPS, _PATTERN_SHRINK = 9, 0.4
@@ -249,10 +250,14 @@ class ThreePointProblem:
         values = self._values(name, blocks, cube)
         box = values.reshape(edge, edge, edge)
         peaks = (maximum_filter(box, size=3, mode="nearest") == box).ravel()
+        mine = _fundamental(name, cube)
+        # A ridge between grid points may hide a maximum: all of the largest values are starts.
+        largest = (
+            np.partition(values[mine], -_STARTS)[-_STARTS] if mine.sum() > _STARTS else -np.inf
+        )
         # Between grid points a maximum is higher by a share of what the function varies there.
         slack = 0.05 * float(np.abs(values).max())
-        mine = _fundamental(name, cube)
-        at = cube[peaks & (values > -slack) & mine]
+        at = cube[((peaks & (values > -slack)) | (values >= largest)) & mine]
         violated = np.flatnonzero((values > margin) & mine)
         violated = violated[np.argsort(-values[violated], kind="stable")]
         cells = np.floor(cube[violated] * self.kernel.degree * _CELLS).astype(int)
