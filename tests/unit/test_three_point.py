@@ -130,6 +130,18 @@ def test_a_small_search_is_proved_and_below_the_two_point_bound(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("dim", [3, 8])
+def test_what_is_proved_is_not_below_the_exact_density(dim, tmp_path):
+    found = three_point.search(SMALL.model_copy(update={"dim": dim, "outer_ratio": 1.3}), BITS)
+    path = tmp_path / "candidate.json"
+    path.write_text(json.dumps(found.certificate))
+    result = verdict(path)
+    assert result["status"] == "proved", result["detail"]
+    exact, two_points = known.upper_bound(dim).as_float, known.two_point_bound(dim).as_float
+    assert exact < float(result["bound"]) < two_points * (1.02 if dim == 8 else 1)
+
+
+@pytest.mark.slow
 def test_an_interrupted_search_ends_with_the_same_certificate():
     states = []
     whole = three_point.search(SMALL, BITS, reached=states.append)
