@@ -15,14 +15,12 @@ Heuristic: only `pipeline.certify` proves that nothing was missed.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import product
+from functools import cached_property, partial
 
 import numpy as np
-from scipy.ndimage import maximum_filter
 
 from pipeline.errors import SolverError
-from pipeline.packing import conic
+from pipeline.packing import conic, maxima
 from pipeline.packing.kernel import Kernel
 from pipeline.packing.radial import RadialBasis
 
@@ -45,15 +43,10 @@ _FIRST_GAP, _LAST_GAP = 1e-4, 1e-5
 _CUT, _ACCEPTED = 0.25, 0.5
 # Samples between two knots of the radial basis, and in an edge of the cube for a degree of one.
 _FINE_RADIAL, _FINE_DIAGONAL, _FINE_EDGE = 8, 3000, 3
-# Sampled maxima of the radial conditions are this close to the true ones, relative to their size.
-_PARABOLA_ERROR = 1e-3
-_STARTS = 1500
-# Cells in an edge of the cube for a degree of one.
+# Cells in an edge of the cube for a degree of one: each gives one cut, or a few.
 _CELLS = 1.2
-_PATTERN_STEPS, _PATTERN_SHRINK = 9, 0.4
 # The size of f_3, relative to its scale, below which it counts as zero.
 _SMALLEST = 1e-3
-_OFFSETS = np.array(list(product((-1.0, 0.0, 1.0), repeat=3)))
 
 
 @dataclass(frozen=True)
@@ -149,7 +142,7 @@ class ThreePointProblem:
         """Return the samples of the first round."""
         fine, edge = self.radial.grid(2), _lobatto(self.kernel.degree + 4)
         low, high = self.kernel.inner**2, self.kernel.outer**2
-        cube = _tensor(edge)
+        cube = maxima.tensor(edge)
         return {
             "transform": fine,
             "beyond": np.concatenate([[high], fine[fine > high]]),
@@ -222,60 +215,29 @@ class ThreePointProblem:
         for name in (*RADIAL, *SPATIAL):
             margin = self._margin(name, sizes)
             if name in SPATIAL:
-                at, values = self._spatial_maxima(name, blocks, margin)
+                at, values = self._spatial_maxima(name, blocks)
                 size = sizes[name]
             else:
                 grid, rows = self._fine_rows[name]
-                at = self._refined(name, point, *_maxima(grid, rows @ point, -_PARABOLA_ERROR))
-                values, size = self.rows(name, at) @ point, 1.0
+                value = partial(self._value, name, point)
+                at = maxima.on_line(value, grid, rows @ point)
+                values, size = value(at), 1.0
             cuts[name] = at[values > -(1 - _CUT) * margin]
             if len(values):
                 worst = max(worst, (values.max() + (1 - _ACCEPTED) * margin) / size)
         return cuts, float(worst)
 
-    def _refined(self, name: str, point: np.ndarray, at: Points, width: Points) -> Points:
-        """Return maxima by a second parabola, through points `width` apart."""
-        sides = [self.rows(name, z) @ point for z in (at - width, at, at + width)]
-        slope, curvature = (sides[2] - sides[0]) / 2, sides[0] - 2 * sides[1] + sides[2]
-        # The ends of an interval and flat places stay where they are.
-        move = np.divide(-slope, curvature, out=np.zeros_like(at), where=curvature < 0)
-        return np.asarray(at + width * np.clip(move, -4.0, 4.0))
-
-    def _spatial_maxima(self, name: str, blocks: Blocks, margin: float) -> tuple[Cube, Points]:
-        """Return where a spatial condition is largest, and its values there.
-
-        The local maxima, refined; and where it is violated at many grid points, one in each cell.
-        """
-        cube, edge = self._fine_cube
-        values = self._values(name, blocks, cube)
-        box = values.reshape(edge, edge, edge)
-        peaks = (maximum_filter(box, size=3, mode="nearest") == box).ravel()
-        mine = _fundamental(name, cube)
-        # A ridge between grid points may hide a maximum: all of the largest values are starts.
-        largest = (
-            np.partition(values[mine], -_STARTS)[-_STARTS] if mine.sum() > _STARTS else -np.inf
+    def _spatial_maxima(self, name: str, blocks: Blocks) -> tuple[Points, np.ndarray]:
+        edge = self._fine_edge
+        return maxima.in_cube(
+            lambda cube: self._values(name, blocks, cube),
+            edge,
+            _fundamental(name, maxima.tensor(edge)),
+            1 / (_CELLS * self.kernel.degree),
         )
-        # Between grid points a maximum is higher by a share of what the function varies there.
-        slack = 0.05 * float(np.abs(values).max())
-        at = cube[((peaks & (values > -slack)) | (values >= largest)) & mine]
-        violated = np.flatnonzero((values > margin) & mine)
-        violated = violated[np.argsort(-values[violated], kind="stable")]
-        cells = np.floor(cube[violated] * self.kernel.degree * _CELLS).astype(int)
-        _, first = np.unique(cells, axis=0, return_index=True)
-        others = violated[first]
-        step, best = 1.0 / edge, self._values(name, blocks, at)
-        for _ in range(_PATTERN_STEPS):
-            tried = np.clip(at[:, None] + step * _OFFSETS, 0.0, 1.0)
-            found = self._values(name, blocks, tried.reshape(-1, 3)).reshape(len(at), -1)
-            winner = found.argmax(axis=1)
-            at = tried[np.arange(len(at)), winner]
-            best = np.maximum(best, found[np.arange(len(at)), winner])
-            step *= _PATTERN_SHRINK
-        _, distinct = np.unique(np.round(at, 3), axis=0, return_index=True)
-        return (
-            np.concatenate([at[distinct], cube[others]]),
-            np.concatenate([best[distinct], values[others]]),
-        )
+
+    def _value(self, name: str, point: np.ndarray, at: Points) -> np.ndarray:
+        return np.asarray(self.rows(name, at) @ point) if len(at) else np.zeros(0)
 
     def _values(self, name: str, blocks: Blocks, cube: Cube) -> Points:
         total = np.zeros(len(cube))
@@ -284,14 +246,13 @@ class ThreePointProblem:
         return total
 
     def _size(self, name: str, blocks: Blocks) -> float:
-        found = float(np.abs(self._values(name, blocks, self._fine_cube[0])).max())
+        found = float(np.abs(self._values(name, blocks, maxima.tensor(self._fine_edge))).max())
         # f_3 may be zero at low degrees.
         return max(found, _SMALLEST * self.kernel.shell_scale**2)
 
-    @cached_property
-    def _fine_cube(self) -> tuple[Cube, int]:
-        edge = _FINE_EDGE * self.kernel.degree + 6
-        return _tensor(_lobatto(edge)), edge
+    @property
+    def _fine_edge(self) -> np.ndarray:
+        return _lobatto(_FINE_EDGE * self.kernel.degree + 6)
 
     @cached_property
     def _fine_rows(self) -> dict[str, tuple[Points, np.ndarray]]:
@@ -315,32 +276,7 @@ def _lobatto(count: int) -> np.ndarray:
     return points
 
 
-def _tensor(edge: np.ndarray) -> Cube:
-    return np.stack(np.meshgrid(edge, edge, edge, indexing="ij"), axis=-1).reshape(-1, 3)
-
-
 def _fundamental(name: str, cube: Cube) -> np.ndarray:
     """Return which points stand for their images under the symmetries of the condition."""
     ordered = cube[:, 0] <= cube[:, 1]
     return ordered & (cube[:, 1] <= cube[:, 2]) if name == "triangles" else ordered
-
-
-def _maxima(grid: Points, values: Points, above: float) -> tuple[Points, Points]:
-    """Return where a sampled function is locally largest, for maxima of at least `above`.
-
-    Between grid points by parabolas through three points; with each a twentieth of the spacing,
-    which is 0 for the two ends.
-    """
-    left, here, right = values[:-2], values[1:-1], values[2:]
-    inside = np.flatnonzero((here >= left) & (here >= right) & (here >= above)) + 1
-    ends = [float(grid[end]) for end in (0, -1) if values[end] >= above]
-    at, width = list(ends), [0.0] * len(ends)
-    for i in inside:
-        a, b = grid[i - 1] - grid[i], grid[i + 1] - grid[i]
-        rise_a, rise_b = (values[i - 1] - values[i]) / a, (values[i + 1] - values[i]) / b
-        curvature = (rise_b - rise_a) / (b - a)
-        slope = rise_a - curvature * a
-        move = np.clip(-slope / (2 * curvature), a, b) if curvature < 0 else 0.0
-        at.append(float(grid[i] + move))
-        width.append(0.05 * float(min(-a, b)))
-    return np.array(at), np.array(width)
