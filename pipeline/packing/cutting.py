@@ -35,10 +35,9 @@ RADIAL = ("transform", "beyond", "diagonal")
 SPATIAL = ("triangles", "far")
 
 _MAX_ROUNDS = 40
-# A rough solution is central in its face: far from the samples it violates less than a sharp one.
-# So the duality gap is lowered only when nothing is violated at the last.
-# The value is much closer to the optimum than the gap says, as its dual side lags behind.
-_FIRST_GAP, _LAST_GAP = 1e-4, 1e-5
+# A central solution violates less between the samples than a sharp one, and its value is closer to
+# the optimum than this duality gap says (by a factor of about ten), as the dual side lags behind.
+_GAP = 3e-5
 # Maxima that use up this share of a margin are cut off; none may use up more than the second.
 _CUT, _ACCEPTED = 0.25, 0.5
 # Samples between two knots of the radial basis, and in an edge of the cube for a degree of one.
@@ -61,13 +60,12 @@ class Margins:
 class Cuts:
     """Where an optimisation stands: enough to go on with the same numbers.
 
-    `sizes` are the largest |f_3| met in the spatial conditions, `tolerance` is the duality gap to
-    solve to next; `report` says what the last round found.
+    `sizes` are the largest |f_3| met in the spatial conditions; `report` says what the last round
+    found.
     """
 
     samples: Samples
     sizes: dict[str, float]
-    tolerance: float = _FIRST_GAP
     rounds: int = 0
     iterations: int = 0
     report: str = ""
@@ -109,19 +107,15 @@ class ThreePointProblem:
         cuts = start or Cuts(self.first_samples(), dict.fromkeys(SPATIAL, 0.0))
         worst = np.inf
         while cuts.rounds < _MAX_ROUNDS:
-            found = conic.solve(self._problem(cuts.samples, cuts.sizes), cuts.tolerance)
+            found = conic.solve(self._problem(cuts.samples, cuts.sizes), _GAP)
             split = self.radial.degree + 1
             blocks = self.kernel.blocks(found.point[split:])
             sizes = {name: self._size(name, blocks) for name in SPATIAL}
             new, worst = self._violations(found.point, blocks, sizes)
-            old, tolerance = cuts.samples, cuts.tolerance
-            done = worst <= 0 and tolerance == _LAST_GAP
-            if worst <= 0:
-                tolerance = _LAST_GAP
+            old = cuts.samples
             cuts = Cuts(
                 {name: np.concatenate([old[name], new[name]]) for name in old},
                 sizes,
-                tolerance,
                 cuts.rounds + 1,
                 cuts.iterations + found.iterations,
                 f"round {cuts.rounds + 1}: {_count(old)} conditions, {found.iterations} iterations,"
@@ -130,7 +124,7 @@ class ThreePointProblem:
             )
             if reached:
                 reached(cuts)
-            if done:
+            if worst <= 0:
                 return Optimum(found.point[:split], blocks, found.value, found.gap, cuts)
         raise SolverError(
             f"three-point bound, dimension {self.kernel.dim}, kernel degree {self.kernel.degree}:"
