@@ -35,6 +35,8 @@ RADIAL = ("transform", "beyond", "diagonal")
 SPATIAL = ("triangles", "far")
 
 _MAX_ROUNDS = 40
+# Rounds before a kernel that stays zero, as it does at low degrees, counts as one.
+_PATIENCE = 5
 # A central solution violates less between the samples than a sharp one, and its value is closer to
 # the optimum than this duality gap says (by a factor of about ten), as the dual side lags behind.
 _GAP = 3e-5
@@ -102,7 +104,8 @@ class ThreePointProblem:
         `reached` is called after each round; from what it was given a later call can `start`.
 
         Raises:
-            SolverError: violations are left after the last round, or `conic.solve` fails.
+            SolverError: violations are left after the last round, f_3 stays zero, or `conic.solve`
+                fails.
         """
         cuts = start or Cuts(self.first_samples(), dict.fromkeys(SPATIAL, 0.0))
         worst = np.inf
@@ -126,9 +129,12 @@ class ThreePointProblem:
                 reached(cuts)
             if worst <= 0:
                 return Optimum(found.point[:split], blocks, found.value, found.gap, cuts)
-        raise SolverError(
-            f"three-point bound, dimension {self.kernel.dim}, kernel degree {self.kernel.degree}:"
-            f" expected no violation after {_MAX_ROUNDS} rounds, got {worst:.1e}; change the radii"
+            if cuts.rounds >= _PATIENCE and max(sizes.values()) == self._zero:
+                raise self._error(
+                    "expected a kernel that lowers the bound, got 0; raise its degree"
+                )
+        raise self._error(
+            f"expected no violation after {_MAX_ROUNDS} rounds, got {worst:.1e}; change the radii"
             " or the degrees"
         )
 
@@ -241,8 +247,15 @@ class ThreePointProblem:
 
     def _size(self, name: str, blocks: Blocks) -> float:
         found = float(np.abs(self._values(name, blocks, maxima.tensor(self._fine_edge))).max())
-        # f_3 may be zero at low degrees.
-        return max(found, _SMALLEST * self.kernel.shell_scale**2)
+        return max(found, self._zero)
+
+    @property
+    def _zero(self) -> float:
+        return _SMALLEST * self.kernel.shell_scale**2
+
+    def _error(self, what: str) -> SolverError:
+        n, d = self.kernel.dim, self.kernel.degree
+        return SolverError(f"three-point bound, dimension {n}, kernel degree {d}: {what}")
 
     @property
     def _fine_edge(self) -> np.ndarray:

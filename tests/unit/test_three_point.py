@@ -141,6 +141,15 @@ def test_what_is_proved_is_not_below_the_exact_density(dim, tmp_path):
     assert exact < float(result["bound"]) < two_points * (1.02 if dim == 8 else 1)
 
 
+def test_a_kernel_of_too_low_a_degree_is_named():
+    found = three_point.search(SMALL.model_copy(update={"kernel_degree": 3}), BITS)
+    (failure,) = found.failed
+    assert found.certificate is None
+    assert failure.reason.endswith(
+        "expected a kernel that lowers the bound, got 0; raise its degree"
+    )
+
+
 @pytest.mark.slow
 def test_an_interrupted_search_ends_with_the_same_certificate():
     states = []
