@@ -129,7 +129,7 @@ class ThreePointProblem:
                 reached(cuts)
             if worst <= 0:
                 return Optimum(found.point[:split], blocks, found.value, found.gap, cuts)
-            if cuts.rounds >= _PATIENCE and max(sizes.values()) == self._zero:
+            if cuts.rounds >= _PATIENCE and not any(sizes.values()):
                 raise self._error(
                     "expected a kernel that lowers the bound, got 0; raise its degree"
                 )
@@ -216,7 +216,7 @@ class ThreePointProblem:
             margin = self._margin(name, sizes)
             if name in SPATIAL:
                 at, values = self._spatial_maxima(name, blocks)
-                size = sizes[name]
+                size = sizes[name] or 1.0
             else:
                 grid, rows = self._fine_rows[name]
                 value = partial(self._value, name, point)
@@ -247,11 +247,8 @@ class ThreePointProblem:
 
     def _size(self, name: str, blocks: Blocks) -> float:
         found = float(np.abs(self._values(name, blocks, maxima.tensor(self._fine_edge))).max())
-        return max(found, self._zero)
-
-    @property
-    def _zero(self) -> float:
-        return _SMALLEST * self.kernel.shell_scale**2
+        # At low degrees no kernel but 0 meets the conditions: it cannot keep a margin either.
+        return found if found > _SMALLEST * self.kernel.shell_scale**2 else 0.0
 
     def _error(self, what: str) -> SolverError:
         n, d = self.kernel.dim, self.kernel.degree
