@@ -20,7 +20,7 @@ _NARROW, _LONGEST_MOVE = 0.05, 4.0
 # Maxima between grid points are higher than those on it by at most this share of the largest value.
 _CUBE_ERROR = 0.05
 # A ridge between grid points may hide a maximum: so many of the largest values are starts, too.
-_STARTS = 1500
+_STARTS = 8000
 _PATTERN_STEPS, _PATTERN_SHRINK = 9, 0.4
 _OFFSETS = np.array(list(product((-1.0, 0.0, 1.0), repeat=3)))
 
