@@ -16,7 +16,7 @@ Reference: Todd, Toh, Tuetuencue, SIAM J. Optim. 8 (1998), section 3; Bjoerck, L
 88 (1987), for the refined seminormal equations. Cost of an iteration: 2 N m^2 for N rows in A.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,6 @@ from pipeline.errors import SolverError
 Vector = np.ndarray
 Matrix = np.ndarray
 Blocks = list[Matrix]
-Progress = Callable[[str], None]
 
 _MAX_ITERATIONS = 150
 # Iterations with hardly a step before the solver says that it stalls.
@@ -91,7 +90,7 @@ def block_slices(num_free: int, sizes: Sequence[int]) -> list[slice]:
     return [slice(int(a), int(b)) for a, b in zip(starts, ends, strict=True)]
 
 
-def solve(problem: Problem, tolerance: float, progress: Progress | None = None) -> Solution:
+def solve(problem: Problem, tolerance: float) -> Solution:
     """Return a solution whose relative gap is below `tolerance`, or the best that doubles give.
 
     The caller judges `gap`: nothing is called solved here. Deterministic.
@@ -110,13 +109,11 @@ def solve(problem: Problem, tolerance: float, progress: Progress | None = None) 
         problem.sizes,
     )
     iterate, stalled, count = _start(scaled), 0, 0
-    for count in range(_MAX_ITERATIONS):
+    while True:
         state = _State.of(scaled, iterate)
-        if progress and count % 10 == 0:
-            progress(f"iteration {count}: {state.primal:.10g}, mu {state.mu:.1e}")
         if state.feasible and state.complementarity < tolerance * abs(state.primal):
             break
-        if state.dual_size > _INFEASIBLE:
+        if state.dual_size > _INFEASIBLE or count == _MAX_ITERATIONS:
             break
         try:
             step = _Newton(scaled, iterate, state).step()
@@ -124,6 +121,7 @@ def solve(problem: Problem, tolerance: float, progress: Progress | None = None) 
             # The end of double precision: a block is singular to rounding.
             break
         iterate, lengths = step
+        count += 1
         stalled = stalled + 1 if max(lengths) < _STALLED_STEP else 0
         if stalled == _MAX_STALLED:
             break
@@ -210,17 +208,16 @@ class _State:
 
 @dataclass(frozen=True)
 class _Scaling:
-    """G, its inverse and D with F = G D G^T and X = G^-T D G^-1."""
+    """G^-1 and D with F = G D G^T and X = G^-T D G^-1."""
 
-    root: np.ndarray
     inverse: np.ndarray
     diagonal: np.ndarray
 
     @staticmethod
     def of(block: np.ndarray, dual: np.ndarray) -> "_Scaling":
         left, right = np.linalg.cholesky(block), np.linalg.cholesky(dual)
-        u, d, vt = np.linalg.svd(right.T @ left)
-        return _Scaling(left @ (vt.T / np.sqrt(d)), (u / np.sqrt(d)).T @ right.T, d)
+        u, d, _ = np.linalg.svd(right.T @ left)
+        return _Scaling((u / np.sqrt(d)).T @ right.T, d)
 
     def congruence(self) -> np.ndarray:
         """Return the matrix of S -> svec(G^-1 S G^-T) on svec S."""

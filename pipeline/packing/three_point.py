@@ -9,7 +9,6 @@ condition strictly below zero and rounds to integers. Heuristic: only `pipeline.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
-from decimal import Decimal
 from fractions import Fraction
 from math import log, log2
 from typing import Any
@@ -23,13 +22,12 @@ from pipeline.errors import SolverError
 from pipeline.packing import cutting, laguerre, radial
 from pipeline.packing.found import Failure, Found, State, Step
 from pipeline.packing.kernel import Kernel
-from pipeline.packing.two_point import density_bound
+from pipeline.packing.two_point import decimal, density_bound
 
 # Radii are rational: multiples of this.
 _RADIUS_UNIT = Fraction(1, 2**20)
 # What rounding and the shift of the blocks may use up of a margin.
 _SHARE = 2.0**-6
-_DIGITS = 24
 
 
 def search(
@@ -62,11 +60,11 @@ def search(
     except SolverError as error:
         return Found((), (Failure(formulation.kernel_degree, str(error)),), None)
     with ctx.workprec(precision_bits):
-        claimed = _claimed(certificate).str(_DIGITS, radius=False)
+        claimed = decimal(_claimed(certificate))
     seconds = round(time.perf_counter() - clock, 3)
     step = Step(
         formulation.kernel_degree,
-        f"{Decimal(claimed):f}",
+        claimed,
         optimum.cuts.iterations,
         seconds,
     )

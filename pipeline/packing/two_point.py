@@ -108,16 +108,17 @@ def _from_state(state: Mapping[str, Any]) -> solver.Climbs:
 
 def _claimed(certificate: certificates.TwoPoint, precision_bits: int) -> str:
     with ctx.workprec(precision_bits):
-        return _decimal(claimed_bound(certificate))
+        return decimal(claimed_bound(certificate))
 
 
 def _optimum(quadrature: solver.Quadrature, precision_bits: int) -> str:
     """Return the bound of the optimal function: f(0) = f^(0), and z_r is the first node."""
     with ctx.workprec(precision_bits):
-        return _decimal(density_bound(quadrature.dim, quadrature.nodes[0], arb(1)))
+        return decimal(density_bound(quadrature.dim, quadrature.nodes[0], arb(1)))
 
 
-def _decimal(value: arb) -> str:
+def decimal(value: arb) -> str:
+    """Return what a solver claims, rounded to 24 digits, as people write it."""
     # Without an exponent: arb prints small numbers as 4.7e-7.
     return f"{Decimal(value.str(_DIGITS, radius=False)):f}"
 
