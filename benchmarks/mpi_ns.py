@@ -17,6 +17,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -30,16 +31,17 @@ STEP, VISCOSITY = 0.02, 1 / 400
 def measure_ranks(num_points: int, num_ranks: int, num_steps: int) -> dict[str, float]:
     """Return the figures of one launch on `num_ranks` ranks."""
     arguments = ["--rank-of", str(num_ranks), "--points", str(num_points)]
-    done = subprocess.run(
-        [
-            *mpi.command("mpirun", num_ranks),
-            sys.executable, "-m", "benchmarks.mpi_ns", *arguments, "--steps", str(num_steps),
-        ],
-        env=mpi.rank_environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="mpi-") as session:
+        done = subprocess.run(
+            [
+                *mpi.command("mpirun", num_ranks),
+                sys.executable, "-m", "benchmarks.mpi_ns", *arguments, "--steps", str(num_steps),
+            ],
+            env=mpi.rank_environment(session),
+            capture_output=True,
+            text=True,
+            check=True,
+        )  # fmt: skip
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 

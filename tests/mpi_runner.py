@@ -2,15 +2,19 @@
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from cluster import mpi
 
 ROOT = Path(__file__).resolve().parent.parent
+# Removed with this object, when the tests end.
+SESSIONS = tempfile.TemporaryDirectory(prefix="mpi-", ignore_cleanup_errors=True)
 
 
 def environment() -> dict[str, str]:
-    return mpi.rank_environment() | {"PYTHONPATH": str(ROOT)}
+    session = tempfile.mkdtemp(dir=SESSIONS.name)
+    return mpi.rank_environment(session) | {"PYTHONPATH": str(ROOT)}
 
 
 def on_ranks(num_ranks: int, script: str, *arguments: object) -> str:

@@ -153,10 +153,19 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(undisturbed, tmp_path
         child for child in family if STAGE in " ".join(child.cmdline()) and "python" in child.name()
     ]
     assert len(ranks) == 2
+    # However fast they are: the rest is not computed before the news of the kill reaches them.
+    for rank in ranks:
+        rank.suspend()
+    assert not (tmp_path / "f.zarr").exists()
     if victim == "rank":
         ranks[1].kill()
     else:
         process.send_signal(signal.SIGKILL)
+    if victim == "launcher":
+        # Nobody else wakes them; they find their connection to it closed.
+        process.wait(timeout=60)
+        for rank in ranks:
+            rank.resume()
     process.communicate(timeout=60)
     # Nothing of it may go on: another run would be refused, not corrupted.
     psutil.wait_procs(ranks, timeout=60)
@@ -164,6 +173,20 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(undisturbed, tmp_path
     assert not (tmp_path / "f.zarr").exists() and not (tmp_path / "f.run.json").exists()
     assert "resuming with" in finish(start(tmp_path))
     assert content(tmp_path) == content(undisturbed)
+
+
+def test_what_a_killed_launcher_left_stops_no_other(tmp_path):
+    """Not even one with the process number of the killed one, which names the files."""
+    left = 'mkdir "$TMPDIR/ompi.$$" && touch "$TMPDIR/ompi.$$/pmix.$(hostname).tool" && exec "$@"'
+    done = subprocess.run(
+        ["bash", "-c", left, "bash", *mpi.command("mpirun", 1), "true"],
+        env=environment() | {"TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_damaged_state_or_slab_starts_the_run_anew(undisturbed, tmp_path):
