@@ -32,7 +32,7 @@ def main() -> int:
         return subprocess.run(
             arguments.command,
             stdin=subprocess.DEVNULL,
-            preexec_fn=processes.die_with_parent,
+            preexec_fn=processes.die_with_parent(),
             check=False,
         ).returncode
     finally:

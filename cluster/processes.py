@@ -1,8 +1,10 @@
 """Ties between processes, so that whatever is killed leaves nothing behind (Linux)."""
 
 import ctypes
+import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 
 import psutil
@@ -12,9 +14,17 @@ _PR_SET_CHILD_SUBREAPER = 36
 _GRACE_S = 5.0
 
 
-def die_with_parent() -> None:
-    """Have the kernel send SIGTERM to this process when its parent ends; a `preexec_fn`."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def die_with_parent() -> Callable[[], None]:
+    """Return a `preexec_fn`: the kernel sends SIGTERM to the new process when this one ends."""
+    parent = os.getpid()
+
+    def tie() -> None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        # A parent that ended before it was asked for sends nothing any more.
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return tie
 
 
 def adopt_orphans() -> None:

@@ -1,6 +1,7 @@
 """What tests of jobs share: start them through Snakemake, look at their processes and records."""
 
 import subprocess
+from contextlib import suppress
 
 import psutil
 from harness import SMOKE
@@ -49,7 +50,15 @@ def running(slurm, words: str) -> dict[str, list[psutil.Process]]:
 
 def assert_nothing_left(slurm) -> None:
     wait_until(lambda: not slurm.run("squeue", "--noheader").stdout, "the last job to end")
-    wait_until(
-        lambda: not any(node.processes() for node in slurm.nodes.values()),
-        "the last process of a job to end",
-    )
+    wait_until(lambda: not left(slurm), lambda: f"these processes of jobs to end: {left(slurm)}")
+
+
+def left(slurm) -> list[str]:
+    """Return the processes of jobs, each by its node, state, ancestry and command line."""
+    found = []
+    for node, machine in slurm.nodes.items():
+        for process in machine.processes():
+            with suppress(psutil.NoSuchProcess):
+                line = " ".join(process.cmdline())[:200]
+                found.append(f"{node}: {process.pid} < {process.ppid()} {process.status()} {line}")
+    return found

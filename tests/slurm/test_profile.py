@@ -77,14 +77,14 @@ def test_a_second_run_submits_nothing(slurm, submitted):
 
 def test_a_job_killed_for_its_memory_is_retried_with_more(slurm, tmp_path):
     checkout = Checkout.copy_to(tmp_path)
-    checkout.ask_for("generate", mem_mb="150 * attempt ** 5")
-    done = submit(slurm, checkout, "--retries=2", "data/waves.run.json")
+    checkout.ask_for("search", mem_mb="150 * attempt ** 5")
+    done = submit(slurm, checkout, "--retries=2", "results/search/packing_d8/candidate.json")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "warning: generate (attempt 3): resources: expected at most what" in done.stderr
+    assert "warning: search (attempt 3): resources: expected at most what" in done.stderr
     first, second = jobs_of(slurm, checkout)
     assert (first["MinMemoryNode"], second["MinMemoryNode"]) == ("150M", "4800M")
     assert first["JobState"] != "COMPLETED" and second["JobState"] == "COMPLETED"
-    log = tmp_path / f"logs/slurm/rule_generate/waves/{first['JobId']}.log"
+    log = tmp_path / f"logs/slurm/rule_search/packing_d8/{first['JobId']}.log"
     assert "memory limit" in log.read_text()
 
 

@@ -65,12 +65,15 @@ def unavailable() -> str | None:
     return None
 
 
-def wait_until(happened: Callable[[], Any], what: str, timeout_s: float = _START_S) -> Any:
+def wait_until(
+    happened: Callable[[], Any], what: str | Callable[[], str], timeout_s: float = _START_S
+) -> Any:
     """Return `happened()` as soon as it is true; fail with `what` after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not (found := happened()):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {timeout_s:.0f} s for {what}")
+            named = what if isinstance(what, str) else what()
+            raise TimeoutError(f"waited {timeout_s:.0f} s for {named}")
         time.sleep(0.05)
     return found
 

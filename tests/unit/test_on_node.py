@@ -14,6 +14,16 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"],
 print(child.pid, flush=True)
 """
 STAY = DAEMON + "child.wait()"
+ORPHAN = """
+import os, time
+from cluster.processes import die_with_parent
+tie, parent = die_with_parent(), os.getpid()
+if os.fork() == 0:
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    tie()
+    print("it lives on", flush=True)
+"""
 
 
 def start(*arguments: str) -> subprocess.Popen:
@@ -53,3 +63,8 @@ def test_a_request_to_end_is_obeyed():
 @pytest.mark.parametrize("status", [0, 3])
 def test_the_status_is_that_of_the_command(status):
     assert start(sys.executable, "-c", f"raise SystemExit({status})").wait(timeout=30) == status
+
+
+def test_a_process_whose_parent_ended_before_the_tie_ends_too():
+    done = subprocess.run([sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE, timeout=60)
+    assert (done.returncode, done.stdout) == (0, b"")
