@@ -1,23 +1,21 @@
 """What `sdp_solver` solves: two-point bounds by sums of squares, three-point bounds by samples."""
 
 import numpy as np
-from flint import arb, arb_mat, ctx
+from flint import arb, ctx
 from numpy.typing import NDArray
 
 from benchmarks.sdpa import Instance
 from pipeline.errors import SolverError
 from pipeline.packing import conic, cutting, laguerre, radial
+from pipeline.packing.balls import Balls, entries, matrix, midpoints, product, to_doubles
 from pipeline.packing.kernel import Kernel
 from pipeline.packing.solver import Quadrature
 
-# Entries are `arb`.
-Balls = NDArray[np.object_]
 Doubles = NDArray[np.float64]
 
 # Polynomials are eliminated by interpolation at points with little order: it costs bits, no more.
 _EXTRA_PRECISION = 4
 _OUTER_RATIO = 1.3
-_midpoints = np.frompyfunc(lambda x: arb(x).mid(), 1, 1)
 
 
 def two_point(quadrature: Quadrature, precision_bits: int) -> Instance:
@@ -49,14 +47,14 @@ def two_point(quadrature: Quadrature, precision_bits: int) -> Instance:
         origin = np.array(laguerre.at_zero(degree, arb(dim)), dtype=object)
         # All that is linear in the coefficients, by the Gram matrices of Q.
         linear = np.vstack([other_forms * signs, origin, origin * signs])
-        by_squares = _product(_product(linear, _inverse(forms)), squares)
+        by_squares = product(product(linear, _inverse(forms)), squares)
         zeros = 0 * other_squares[:1]
         equations = np.hstack([by_squares[:-1], np.vstack([other_squares, zeros])])
         rows, norm = _orthonormal_rows(equations)
         costs = np.hstack([by_squares[-1:], zeros])
         right = np.zeros(len(rows))
         right[-1] = float(1 / norm)
-        return Instance(_doubles(rows), right, _doubles(costs)[0], 0, ((degree + 1) // 2,) * 4)
+        return Instance(to_doubles(rows), right, to_doubles(costs)[0], 0, ((degree + 1) // 2,) * 4)
 
 
 def three_point(dim: int, degree: int, kernel_degree: int, precision_bits: int) -> conic.Problem:
@@ -135,7 +133,7 @@ def _orthonormal(points: Balls, weights: Balls, count: int) -> Balls:
     here, before = np.array([w.sqrt() for w in weights], dtype=object), 0 * weights
     columns = []
     for _ in range(count):
-        here = _midpoints(here / (here @ here).sqrt())
+        here = midpoints(here / (here @ here).sqrt())
         columns.append(here)
         raised = points * here
         here, before = raised - (raised @ here) * here - (raised @ before) * before, here
@@ -149,29 +147,17 @@ def _orthonormal_rows(rows: Balls) -> tuple[Balls, arb]:
     for row in rows:
         rest = row[None]
         for _ in range(2 if len(done) else 0):
-            rest = _midpoints(rest - _product(_product(rest, done.T), done))
+            rest = midpoints(rest - product(product(rest, done.T), done))
         size = (rest[0] @ rest[0]).sqrt().mid()
-        done = np.vstack([done, _midpoints(rest / size)])
+        done = np.vstack([done, midpoints(rest / size)])
     return done, size
 
 
-def _product(left: Balls, right: Balls) -> Balls:
-    return _entries(arb_mat(left.tolist()) * arb_mat(right.tolist()))
-
-
-def _inverse(matrix: Balls) -> Balls:
-    inverse = _entries(arb_mat(matrix.tolist()).inv())
+def _inverse(square: Balls) -> Balls:
+    inverse = entries(matrix(square).inv())
     if not all(entry.rel_accuracy_bits() > 64 for entry in inverse.ravel()):
         raise SolverError(
-            f"two-point program with {len(matrix)} coefficients: expected data to 64 bits, got"
+            f"two-point program with {len(square)} coefficients: expected data to 64 bits, got"
             " fewer; raise precision_bits"
         )
     return inverse
-
-
-def _entries(matrix: arb_mat) -> Balls:
-    return np.array(matrix.entries(), dtype=object).reshape(matrix.nrows(), matrix.ncols())
-
-
-def _doubles(balls: Balls) -> Doubles:
-    return np.array([float(ball) for ball in balls.ravel()]).reshape(balls.shape)

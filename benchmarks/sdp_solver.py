@@ -3,10 +3,10 @@
 `python -m benchmarks.sdp_solver --json [--quick]`. Two-point: ours is the quadrature by Newton's
 method and a certificate, the peer solves the sums of squares at our optimal radius, both with 256
 bits; `digits` are those of our *proved* bound and of the peer's optimum, which is 1. Three-point:
-the conic problem of a first round of cuts, ours in double precision, the peer with 256 bits, both
-asked for the same gap; `digits_agreed` compares the values. Without `sdpa-multiprecision` our
-figures stand alone. Times are medians of CPU seconds of one thread. The last line is one JSON
-object.
+the conic problem of a first round of cuts, ours in double precision (`ours`) and with 256 bits
+(`ours_256`), the peer with 256 bits, all asked for the same gap; `digits_agreed` compares the
+values. Without `sdpa-multiprecision` our figures stand alone. Times are medians of CPU seconds of
+one thread. The last line is one JSON object.
 """
 
 import os
@@ -22,7 +22,7 @@ from flint import arb, ctx
 from benchmarks import sdp_instances, sdpa
 from benchmarks.report import Report, parser
 from pipeline.certify import verify
-from pipeline.packing import conic, rounding, solver, two_point
+from pipeline.packing import conic, conic_arb, rounding, solver, two_point
 
 Figures = dict[str, float | int | str]
 
@@ -65,37 +65,41 @@ def measure_three_point(
     """Return times, gaps and the digits in which the values agree."""
     problem = sdp_instances.three_point(dim, degree, kernel_degree, BASIS_BITS)
     instance, constant = sdp_instances.matrix_inequality(problem)
-    times, outcomes = [], []
+    bits = sdpa.PRECISION_BITS
+    times, precise_times, outcomes = [], [], []
     for _ in range(rounds):
         started = time.process_time()
         solution = conic.solve(problem, THREE_POINT_GAP)
-        times.append(time.process_time() - started)
+        middle = time.process_time()
+        precise = conic_arb.solve(problem, THREE_POINT_GAP, bits).rounded()
+        times.append(middle - started)
+        precise_times.append(time.process_time() - middle)
         if peer:
             outcomes.append(sdpa.solve(peer, instance, THREE_POINT_GAP))
-    figures: Figures = {
-        "num_rows": len(problem.rows),
-        "num_unknowns": len(problem.objective),
-        "ours_bits": 53,
-        "ours_value": solution.value,
-        "ours_gap": float(f"{solution.gap:.1e}"),
-        "ours_dual_residual": float(f"{solution.dual_residual:.1e}"),
-        "ours_iterations": solution.iterations,
-    }
+    figures: Figures = {"num_rows": len(problem.rows), "num_unknowns": len(problem.objective)}
+    figures |= _solved("ours", solution) | _solved(f"ours_{bits}", precise)
     if outcomes:
         values = [constant - outcomes[0].primal, constant - outcomes[0].dual]
-        off = max(abs(solution.value / value - 1) for value in values)
-        figures |= {
-            "sdpa_bits": sdpa.PRECISION_BITS,
-            "sdpa_value": values[0],
-            "digits_agreed": _digits(off),
-        }
-    return figures | _compared(times, outcomes)
+        figures["sdpa_value"] = values[0]
+        for name, found in (("ours", solution), (f"ours_{bits}", precise)):
+            off = max(abs(found.value / value - 1) for value in values)
+            figures[f"{name}_digits_agreed"] = _digits(off)
+    return figures | _compared(times, outcomes) | _compared(precise_times, outcomes, f"ours_{bits}")
 
 
-def _compared(times: list[float], outcomes: list[sdpa.Outcome]) -> Figures:
+def _solved(name: str, solution: conic.Solution) -> Figures:
+    return {
+        f"{name}_value": solution.value,
+        f"{name}_gap": float(f"{solution.gap:.1e}"),
+        f"{name}_dual_residual": float(f"{solution.dual_residual:.1e}"),
+        f"{name}_iterations": solution.iterations,
+    }
+
+
+def _compared(times: list[float], outcomes: list[sdpa.Outcome], name: str = "ours") -> Figures:
     """Return the median times and, if the peer solved its problem, the ratio."""
     ours = statistics.median(times)
-    figures: Figures = {"ours_s": round(ours, 3)}
+    figures: Figures = {f"{name}_s": round(ours, 3)}
     if outcomes:
         first, theirs = outcomes[0], statistics.median(found.seconds for found in outcomes)
         figures |= {
@@ -106,7 +110,7 @@ def _compared(times: list[float], outcomes: list[sdpa.Outcome]) -> Figures:
             "sdpa_iterations": first.iterations,
         }
         if first.phase == "pdOPT":
-            figures["sdpa_over_ours"] = round(theirs / ours, 1)
+            figures[f"sdpa_over_{name}"] = round(theirs / ours, 1)
     return figures
 
 

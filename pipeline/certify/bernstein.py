@@ -57,10 +57,10 @@ def negative(
         count, left = count + number, left - volumes[index]
         if found or count > MAX_BOXES:
             at = (float(a) + float(b - a) * x for (a, b), x in zip(domain, point, strict=False))
-            where = ", ".join(
-                f"{n} = {x:.9g}" for n, x in zip(p.context().names(), at, strict=False)
-            )
-            raise Rejected(name, f"expected < 0, got {found or 'too many boxes'} at {where}")
+            where = dict(zip(p.context().names(), at, strict=False))
+            text = ", ".join(f"{variable} = {x:.9g}" for variable, x in where.items())
+            found = found or "too many boxes"
+            raise Rejected(name, f"expected < 0, got {found} at {text}", where)
         if time.monotonic() > reported + 2:
             reported = time.monotonic()
             done = f"{count} boxes proved, {100 * (1 - left / total):.1f}% of the volume"

@@ -43,11 +43,14 @@ Triangle = tuple[tuple[fmpz, ...], ...]
 
 
 class Rejected(Exception):
-    """A certificate that proves nothing: `condition` is what failed, `detail` what was found."""
+    """A certificate that proves nothing: `condition` is what failed, `detail` what was found.
 
-    def __init__(self, condition: str, detail: str) -> None:
+    `point` is where, by the names of the variables, if that is known.
+    """
+
+    def __init__(self, condition: str, detail: str, point: dict[str, float] | None = None) -> None:
         super().__init__(f"{condition}: {detail}")
-        self.condition, self.detail = condition, detail
+        self.condition, self.detail, self.point = condition, detail, point
 
 
 @dataclass(frozen=True)

@@ -29,16 +29,17 @@ def verdict(path: Path, jobs: int = 1, state: Path | None = None) -> dict[str, A
     """Return the verdict on the certificate in `path` as a JSON object; never raises for a bad one.
 
     Keys: schema_version, status ("proved" or "rejected"), bound (decimal, rounded upward, or None),
-    failed_condition, detail, checks, dim, formulation, certificate_sha256, seconds. Long proofs use
-    `jobs` processes; interrupted, they go on from the file `state`, which a verdict deletes.
+    failed_condition, detail, counterexample (the point where it fails, by the names of variables,
+    or None), checks, dim, formulation, certificate_sha256, seconds. Long proofs use `jobs`
+    processes; interrupted, they go on from the file `state`, which a verdict deletes.
     """
     clock = time.perf_counter()
-    keys = ("bound", "failed_condition", "detail", "dim", "formulation", "certificate_sha256")
+    keys = ["bound", "failed_condition", "detail", "counterexample", "dim", "formulation"]
     result: dict[str, Any] = {
         "schema_version": 1,
         "status": "rejected",
         "checks": [],
-    } | dict.fromkeys(keys)
+    } | dict.fromkeys([*keys, "certificate_sha256"])
     try:
         content = _read(path)
         result["certificate_sha256"] = hashlib.sha256(content).hexdigest()
@@ -50,6 +51,7 @@ def verdict(path: Path, jobs: int = 1, state: Path | None = None) -> dict[str, A
         result |= {"status": "proved", "bound": decimal_upward(bound(certificate))}
     except Rejected as rejection:
         result |= {"failed_condition": rejection.condition, "detail": rejection.detail}
+        result["counterexample"] = rejection.point
     if state:
         state.unlink(missing_ok=True)
     return result | {"seconds": round(time.perf_counter() - clock, 3)}

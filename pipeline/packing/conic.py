@@ -17,7 +17,8 @@ Reference: Todd, Toh, Tuetuencue, SIAM J. Optim. 8 (1998), section 3; Bjoerck, L
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.linalg import qr, solve_triangular
@@ -29,14 +30,15 @@ Vector = np.ndarray
 Matrix = np.ndarray
 Blocks = list[Matrix]
 
-_MAX_ITERATIONS = 150
+MAX_ITERATIONS = 150
 # Iterations with hardly a step before the solver says that it stalls.
 _MAX_STALLED = 4
 _STALLED_STEP = 1e-3
 # Multipliers that grow so far are a ray: there is no feasible point.
 _INFEASIBLE = 1e25
 # Rows have size one, and so has the equality.
-_FEASIBLE = 1e-9
+FEASIBLE = 1e-9
+_ROOT = float(np.sqrt(2))
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,15 @@ class Problem:
     limits: np.ndarray
     num_free: int
     sizes: tuple[int, ...]
+
+    @property
+    def slices(self) -> list[slice]:
+        """Return where the blocks lie in y."""
+        return block_slices(self.num_free, self.sizes)
+
+    def scaled(self, by: np.ndarray) -> "Problem":
+        """Return the problem with the rows divided by numbers: slacks shrink, multipliers grow."""
+        return replace(self, rows=self.rows / by[:, None], limits=self.limits / by)
 
 
 @dataclass(frozen=True)
@@ -69,18 +80,21 @@ class Solution:
     iterations: int
 
 
-def svec(matrix: np.ndarray) -> np.ndarray:
-    """Return the symmetric part of `matrix` as a vector with the same inner products."""
+def svec(matrix: np.ndarray, root: Any = _ROOT) -> np.ndarray:
+    """Return the symmetric part of `matrix` as a vector with the same inner products.
+
+    `root` is the square root of 2, to the precision of the matrix.
+    """
     i, j = np.triu_indices(len(matrix))
-    return np.where(i == j, matrix[i, j], (matrix[i, j] + matrix[j, i]) / np.sqrt(2))
+    return np.where(i == j, matrix[i, j], (matrix[i, j] + matrix[j, i]) / root)
 
 
-def smat(vector: np.ndarray, size: int) -> np.ndarray:
+def smat(vector: np.ndarray, size: int, root: Any = _ROOT) -> np.ndarray:
     """Return the symmetric matrix with `svec` equal to `vector`."""
-    matrix = np.zeros((size, size))
+    matrix = np.zeros((size, size), dtype=np.result_type(vector, float))
     i, j = np.triu_indices(size)
-    matrix[i, j] = np.where(i == j, vector, vector / np.sqrt(2))
-    return matrix + np.triu(matrix, 1).T
+    matrix[i, j] = matrix[j, i] = np.where(i == j, vector, vector / root)
+    return matrix
 
 
 def block_slices(num_free: int, sizes: Sequence[int]) -> list[slice]:
@@ -99,24 +113,29 @@ def solve(problem: Problem, tolerance: float) -> Solution:
         SolverError: no strictly feasible point was approached at all.
     """
     # Rows of size one: slacks and multipliers are then of comparable size.
-    sizes = np.abs(problem.rows).max(axis=1)
-    scaled = Problem(
-        problem.objective,
-        problem.equality,
-        problem.rows / sizes[:, None],
-        problem.limits / sizes,
-        problem.num_free,
-        problem.sizes,
-    )
-    iterate, stalled, count = _start(scaled), 0, 0
+    scaled = problem.scaled(np.abs(problem.rows).max(axis=1))
+    iterate, count = approach(scaled, tolerance)
+    state = State.of(scaled, iterate)
+    if not state.feasible:
+        raise infeasible(state.primal_residual, count)
+    gap = state.complementarity / abs(state.primal)
+    return Solution(iterate.y, state.primal, gap, state.dual_residual, count)
+
+
+def approach(problem: Problem, tolerance: float) -> tuple["Iterate", int]:
+    """Return the last iterate for a problem with rows of size one, and how many came before it.
+
+    It is feasible with a gap below `tolerance`, or the iterates have come to an end.
+    """
+    iterate, stalled, count = start(problem), 0, 0
     while True:
-        state = _State.of(scaled, iterate)
+        state = State.of(problem, iterate)
         if state.feasible and state.complementarity < tolerance * abs(state.primal):
             break
-        if state.dual_size > _INFEASIBLE or count == _MAX_ITERATIONS:
+        if state.dual_size > _INFEASIBLE or count == MAX_ITERATIONS:
             break
         try:
-            step = _Newton(scaled, iterate, state).step()
+            step = _Newton(problem, iterate, state).step()
         except np.linalg.LinAlgError:
             # The end of double precision: a block is singular to rounding.
             break
@@ -125,17 +144,21 @@ def solve(problem: Problem, tolerance: float) -> Solution:
         stalled = stalled + 1 if max(lengths) < _STALLED_STEP else 0
         if stalled == _MAX_STALLED:
             break
-    if not state.feasible:
-        raise SolverError(
-            f"conic solver: expected a feasible point, residual {state.primal_residual:.1e} after"
-            f" {count} iterations; change the kernel's degree or its radii"
-        )
-    gap = state.complementarity / abs(state.primal)
-    return Solution(iterate.y, state.primal, gap, state.dual_residual, count)
+    return iterate, count
+
+
+def infeasible(residual: float, count: int) -> SolverError:
+    """Return the error for a point that misses inequalities or the equality by `residual`."""
+    return SolverError(
+        f"conic solver: expected a feasible point, residual {residual:.1e} after {count}"
+        " iterations; change the kernel's degree or its radii"
+    )
 
 
 @dataclass(frozen=True)
-class _Iterate:
+class Iterate:
+    """y, s = b - A y and the multipliers x, X_l, nu, up to residuals; s, x and all blocks > 0."""
+
     y: Vector
     s: np.ndarray
     x: np.ndarray
@@ -143,24 +166,21 @@ class _Iterate:
     nu: float
 
 
-def _start(problem: Problem) -> _Iterate:
+def start(problem: Problem) -> Iterate:
+    """Return where the iterations begin: at identities."""
     y = np.zeros(len(problem.objective))
-    for size, where in zip(problem.sizes, _slices(problem), strict=True):
+    for size, where in zip(problem.sizes, problem.slices, strict=True):
         y[where] = svec(np.eye(size))
     slack = np.maximum(1.0, np.abs(problem.limits - problem.rows @ y))
-    return _Iterate(y, slack, np.ones(len(slack)), [np.eye(k) for k in problem.sizes], 0.0)
-
-
-def _slices(problem: Problem) -> list[slice]:
-    return block_slices(problem.num_free, problem.sizes)
+    return Iterate(y, slack, np.ones(len(slack)), [np.eye(k) for k in problem.sizes], 0.0)
 
 
 def _blocks(problem: Problem, y: Vector) -> Blocks:
-    return [smat(y[q], k) for q, k in zip(_slices(problem), problem.sizes, strict=True)]
+    return [smat(y[q], k) for q, k in zip(problem.slices, problem.sizes, strict=True)]
 
 
 @dataclass(frozen=True)
-class _State:
+class State:
     """Residuals and values at an iterate."""
 
     row_residual: np.ndarray
@@ -172,14 +192,15 @@ class _State:
     dual_size: float
 
     @staticmethod
-    def of(problem: Problem, at: _Iterate) -> "_State":
+    def of(problem: Problem, at: Iterate) -> "State":
+        """Return those of `at`."""
         blocks = _blocks(problem, at.y)
         dual_vector = -problem.objective - problem.rows.T @ at.x - problem.equality * at.nu
-        for where, dual in zip(_slices(problem), at.duals, strict=True):
+        for where, dual in zip(problem.slices, at.duals, strict=True):
             dual_vector[where] += svec(dual)
         degree = len(at.s) + sum(problem.sizes)
         products = sum(float((f * x).sum()) for f, x in zip(blocks, at.duals, strict=True))
-        return _State(
+        return State(
             problem.limits - problem.rows @ at.y - at.s,
             dual_vector,
             float(1 - problem.equality @ at.y),
@@ -191,19 +212,23 @@ class _State:
 
     @property
     def primal_residual(self) -> float:
+        """Return by how much b - A y - s and <e, y> - 1 miss 0."""
         return max(float(np.abs(self.row_residual).max()), abs(self.equality_residual))
 
     @property
     def dual_residual(self) -> float:
+        """Return by how much the dual equations are missed, relative to the multipliers."""
         return float(np.abs(self.dual_vector).max()) / self.dual_size
 
     @property
     def complementarity(self) -> float:
+        """Return <x, s> + sum <X_l, F_l>."""
         return self.mu * self.degree
 
     @property
     def feasible(self) -> bool:
-        return self.primal_residual < _FEASIBLE
+        """Return whether inequalities and equality hold, to doubles."""
+        return self.primal_residual < FEASIBLE
 
 
 @dataclass(frozen=True)
@@ -244,9 +269,9 @@ class _Direction:
 class _Newton:
     """The factored Newton equations at one iterate."""
 
-    def __init__(self, problem: Problem, at: _Iterate, state: _State) -> None:
+    def __init__(self, problem: Problem, at: Iterate, state: State) -> None:
         self.problem, self.at, self.state = problem, at, state
-        self.slices = _slices(problem)
+        self.slices = problem.slices
         blocks = _blocks(problem, at.y)
         self.scalings = [_Scaling.of(f, x) for f, x in zip(blocks, at.duals, strict=True)]
         self.weights, self.products = np.sqrt(at.x / at.s), np.sqrt(at.x * at.s)
@@ -266,7 +291,7 @@ class _Newton:
         equality = self.column_scale * problem.equality
         self.equality_root = solve_triangular(self.triangle, equality, trans="T")
 
-    def step(self) -> tuple[_Iterate, tuple[float, float]]:
+    def step(self) -> tuple[Iterate, tuple[float, float]]:
         """Return the next iterate and the two step lengths: predictor, corrector, line search."""
         affine = self._direction(0.0, None)
         primal, dual = self._lengths(affine)
@@ -334,13 +359,13 @@ class _Newton:
             worst_dual = max(worst_dual, -np.linalg.eigvalsh(x * root[:, None] * root)[0])
         return 1 / max(1.0, worst_slack), 1 / max(1.0, worst_dual)
 
-    def _moved(self, by: _Direction, primal: float, dual: float) -> _Iterate:
+    def _moved(self, by: _Direction, primal: float, dual: float) -> Iterate:
         at = self.at
         duals = []
         for x, scaling, move in zip(at.duals, self.scalings, by.duals, strict=True):
             following = x + dual * scaling.inverse.T @ move @ scaling.inverse
             duals.append((following + following.T) / 2)
-        return _Iterate(
+        return Iterate(
             at.y + primal * by.y,
             at.s + primal * by.slack / self.weights,
             at.x + dual * by.multiplier * self.weights,

@@ -14,13 +14,13 @@ Heuristic: only `pipeline.certify` proves that nothing was missed.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
 
 from pipeline.errors import SolverError
-from pipeline.packing import conic, maxima
+from pipeline.packing import conic, conic_arb, maxima
 from pipeline.packing.kernel import Kernel
 from pipeline.packing.radial import RadialBasis
 
@@ -37,9 +37,6 @@ SPATIAL = ("triangles", "far")
 _MAX_ROUNDS = 40
 # Rounds before a kernel that stays zero, as it does at low degrees, counts as one.
 _PATIENCE = 5
-# A central solution violates less between the samples than a sharp one, and its value is closer to
-# the optimum than this duality gap says (by a factor of about ten), as the dual side lags behind.
-_GAP = 3e-5
 # Maxima that use up this share of a margin are cut off; none may use up more than the second.
 _CUT, _ACCEPTED = 0.25, 0.5
 # Samples between two knots of the radial basis, and in an edge of the cube for a degree of one.
@@ -56,6 +53,35 @@ class Margins:
 
     radial: float = 1e-8
     kernel: float = 1e-7
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The relative duality gap of conic problems, and the bits to reach it with; 53 are doubles.
+
+    A central solution violates less between the samples than a sharp one, and its value is closer
+    to the optimum than its gap says (by a factor of about ten), as the dual side lags behind.
+    """
+
+    bits: int = 53
+    gap: float = 3e-5
+
+    def solve(self, problem: conic.Problem) -> conic.Solution:
+        """Return a solution, as doubles.
+
+        Raises:
+            SolverError: there is none, or more than 53 bits do not reach the gap.
+        """
+        if self.bits == 53:
+            return conic.solve(problem, self.gap)
+        found = conic_arb.solve(problem, self.gap, self.bits).rounded()
+        if not (found.gap <= self.gap and found.dual_residual <= self.gap):
+            raise SolverError(
+                f"conic solver with {self.bits} bits: expected gap and dual residual below"
+                f" {self.gap:.0e}, got {found.gap:.0e} and {found.dual_residual:.0e};"
+                " raise conic_bits"
+            )
+        return found
 
 
 @dataclass(frozen=True)
@@ -95,22 +121,23 @@ class ThreePointProblem:
     radial: RadialBasis
     kernel: Kernel
     margins: Margins = Margins()
+    precision: Precision = Precision()
 
     def optimise(
         self, start: Cuts | None = None, reached: Callable[[Cuts], None] | None = None
     ) -> Optimum:
-        """Return the optimum to double precision. Deterministic.
+        """Return the optimum to `precision`, in doubles. Deterministic.
 
-        `reached` is called after each round; from what it was given a later call can `start`.
+        `reached` is called after each round but the last; from what it was given a later call can
+        `start`, to end with the same numbers.
 
         Raises:
-            SolverError: violations are left after the last round, f_3 stays zero, or `conic.solve`
-                fails.
+            SolverError: violations are left after the last round, f_3 stays zero, or
+                `Precision.solve` fails.
         """
         cuts = start or Cuts(self.first_samples(), dict.fromkeys(SPATIAL, 0.0))
-        worst = np.inf
         while cuts.rounds < _MAX_ROUNDS:
-            found = conic.solve(self._problem(cuts.samples, cuts.sizes), _GAP)
+            found = self.precision.solve(self._problem(cuts.samples, cuts.sizes))
             split = self.radial.degree + 1
             blocks = self.kernel.blocks(found.point[split:])
             sizes = {name: self._size(name, blocks) for name in SPATIAL}
@@ -125,18 +152,37 @@ class ThreePointProblem:
                 f" value {found.value:.12g}, gap {found.gap:.0e}, worst violation {worst:.0e},"
                 f" {_count(new)} cuts",
             )
-            if reached:
-                reached(cuts)
             if worst <= 0:
                 return Optimum(found.point[:split], blocks, found.value, found.gap, cuts)
+            if reached:
+                reached(cuts)
             if cuts.rounds >= _PATIENCE and not any(sizes.values()):
                 raise self._error(
                     "expected a kernel that lowers the bound, got 0; raise its degree"
                 )
         raise self._error(
-            f"expected no violation after {_MAX_ROUNDS} rounds, got {worst:.1e}; change the radii"
+            f"expected no violation after {_MAX_ROUNDS} rounds, got {cuts.report}; change the radii"
             " or the degrees"
         )
+
+    def missed(self, optimum: Optimum, name: str, point: dict[str, float]) -> Cuts:
+        """Return the cuts of `optimum` and, for `name`, a violation that its grids have missed.
+
+        `point` are u, v, t of "triangles", or rho, sigma, theta of "far"; the local maximum next to
+        it is cut off, too.
+        """
+        inner, outer = self.kernel.inner, self.kernel.outer
+        low, high = (inner, outer) if name == "far" else (inner**2, outer**2)
+        at = np.array([list(point.values())])
+        within = 2 if name == "far" else 3
+        at[:, :within] = (at[:, :within] - low) / (high - low)
+        values = partial(self._values, name, optimum.blocks)
+        top = maxima.climbed(values, at, 1 / len(self._fine_edge))
+        cuts = optimum.cuts
+        samples = cuts.samples | {name: np.concatenate([cuts.samples[name], at, top])}
+        where = ", ".join(f"{variable} = {value:.6g}" for variable, value in point.items())
+        report = f"round {cuts.rounds}: the verifier found {name} violated at {where}"
+        return replace(cuts, samples=samples, report=report)
 
     def first_samples(self) -> Samples:
         """Return the samples of the first round."""

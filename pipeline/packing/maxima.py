@@ -64,10 +64,20 @@ def in_cube(
     peaks &= values > -_CUBE_ERROR * float(np.abs(values).max())
     if kept.sum() > _STARTS:
         peaks |= values >= np.partition(values[kept], -_STARTS)[-_STARTS]
-    at = _climbed(function, cube[peaks & kept], 1.0 / count)
+    at = climbed(function, cube[peaks & kept], 1.0 / count)
     positive = kept & (values > 0)
     found = [_highest(at, function(at), cell / 2), _highest(cube[positive], values[positive], cell)]
     return np.concatenate([p for p, _ in found]), np.concatenate([v for _, v in found])
+
+
+def climbed(function: Function, at: Points, step: float) -> Points:
+    """Return where each of the points (N, 3) of the unit cube arrives uphill: first by `step`."""
+    for _ in range(_PATTERN_STEPS):
+        tried = np.clip(at[:, None] + step * _OFFSETS, 0.0, 1.0)
+        values = function(tried.reshape(-1, 3)).reshape(len(at), -1)
+        at = tried[np.arange(len(at)), values.argmax(axis=1)]
+        step *= _PATTERN_SHRINK
+    return at
 
 
 def tensor(edge: np.ndarray) -> Points:
@@ -79,15 +89,6 @@ def _vertex(slope: np.ndarray, curvature: np.ndarray) -> np.ndarray:
     """Return where a parabola is largest; 0 where it is not concave."""
     where = curvature < 0
     return np.asarray(np.divide(-slope, curvature, out=np.zeros_like(slope), where=where))
-
-
-def _climbed(function: Function, at: Points, step: float) -> Points:
-    for _ in range(_PATTERN_STEPS):
-        tried = np.clip(at[:, None] + step * _OFFSETS, 0.0, 1.0)
-        values = function(tried.reshape(-1, 3)).reshape(len(at), -1)
-        at = tried[np.arange(len(at)), values.argmax(axis=1)]
-        step *= _PATTERN_SHRINK
-    return at
 
 
 def _highest(points: Points, values: np.ndarray, cell: float) -> tuple[Points, np.ndarray]:

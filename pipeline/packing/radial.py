@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 from flint import arb, arb_mat, ctx
 
-from pipeline.packing import laguerre, rounding, solver
+from pipeline.packing import balls, laguerre, rounding, solver
 
 # Samples between two roots of the two-point optimum.
 _SAMPLES = 12
@@ -145,7 +145,7 @@ def _orthonormal(
         for row, scale in zip([*transform, *function], scales, strict=True)
     ]
     samples = arb_mat(rows)
-    factor = _cholesky(samples.transpose() * samples)
+    factor = balls.cholesky(samples.transpose() * samples)
     inverse = factor.transpose().inv()
     size = degree + 1
     return arb_mat(size, size, [entry.mid() for entry in inverse.entries()])
@@ -163,15 +163,3 @@ def _laguerre_rows(
             row = laguerre.table(degree, arb(dim), [arb(float(z))])[0][0]
         rows.append([-v if alternating and k % 2 else v for k, v in enumerate(row)])
     return rows
-
-
-def _cholesky(gram: arb_mat) -> arb_mat:
-    """Return the lower triangular factor in midpoint arithmetic."""
-    size = gram.nrows()
-    lower = [[arb(0)] * size for _ in range(size)]
-    for j in range(size):
-        for i in range(j, size):
-            inner = sum((lower[i][k] * lower[j][k] for k in range(j)), arb(0))
-            rest = (gram[i, j] - inner).mid()
-            lower[i][j] = rest.sqrt().mid() if i == j else (rest / lower[j][j]).mid()
-    return arb_mat(lower)

@@ -2,8 +2,9 @@
 
 Every sphere packing has density at most vol(B_n) (r/2)^n (f_2(0) + f_3(0, 0)) / f_2^(0) under the
 conditions proved in docs/three_point.md. `search` takes f_2 in the coordinates of `radial`, f_3 in
-those of `kernel`, optimises both by cutting planes in double precision (`cutting`), shifts every
-condition strictly below zero and rounds to integers. Heuristic: only `pipeline.certify` decides.
+those of `kernel`, optimises both by cutting planes (`cutting`; in doubles or, if asked for, more),
+shifts every condition strictly below zero and rounds to integers. If the verifier refutes the
+result, its counterexample is one more cut. Heuristic: only `pipeline.certify` decides.
 """
 
 import time
@@ -19,7 +20,7 @@ from flint import arb, ctx, fmpq, fmpz
 from pipeline.certify import format as certificates
 from pipeline.config import ThreePoint
 from pipeline.errors import SolverError
-from pipeline.packing import cutting, laguerre, radial
+from pipeline.packing import cutting, laguerre, radial, refute
 from pipeline.packing.found import Failure, Found, State, Step
 from pipeline.packing.kernel import Kernel
 from pipeline.packing.two_point import decimal, density_bound
@@ -28,6 +29,8 @@ from pipeline.packing.two_point import decimal, density_bound
 _RADIUS_UNIT = Fraction(1, 2**20)
 # What rounding and the shift of the blocks may use up of a margin.
 _SHARE = 2.0**-6
+# The verifier's conditions that are sampled in a cube, by our names.
+_SAMPLED = {"triangles_nonpositive": "triangles", "far_pairs_nonpositive": "far"}
 
 
 def search(
@@ -42,7 +45,7 @@ def search(
     Deterministic but for `seconds`.
 
     Args:
-        formulation: dimension, degrees, ratio of the radii, margin.
+        formulation: dimension, degrees, ratio of the radii, margin, precision of conic problems.
         precision_bits: working precision of f_2's basis.
         resume: a state that `reached` was given: the search goes on there, to the same result.
         reached: called after each round of cuts with all that is behind it, as JSON values.
@@ -55,8 +58,7 @@ def search(
 
     try:
         problem = _problem(formulation, precision_bits)
-        optimum = problem.optimise(_from_state(resume) if resume else None, keep)
-        certificate = _certificate(problem, optimum)
+        optimum, certificate = _unrefuted(problem, _from_state(resume) if resume else None, keep)
     except SolverError as error:
         return Found((), (Failure(formulation.kernel_degree, str(error)),), None)
     with ctx.workprec(precision_bits):
@@ -91,7 +93,25 @@ def _problem(formulation: ThreePoint, precision_bits: int) -> cutting.ThreePoint
     inner = _rational(basis.radius_squared**0.5)
     outer = _rational(float(inner) * formulation.outer_ratio)
     kernel = Kernel(formulation.dim, formulation.kernel_degree, float(inner), float(outer))
-    return cutting.ThreePointProblem(basis, kernel, cutting.Margins(kernel=formulation.margin))
+    margins = cutting.Margins(kernel=formulation.margin)
+    precision = cutting.Precision(formulation.conic_bits, formulation.gap)
+    return cutting.ThreePointProblem(basis, kernel, margins, precision)
+
+
+def _unrefuted(
+    problem: cutting.ThreePointProblem,
+    start: cutting.Cuts | None,
+    keep: Callable[[cutting.Cuts], None],
+) -> tuple[cutting.Optimum, certificates.ThreePoint]:
+    """Return an optimum and its certificate, in which the verifier finds no counterexample."""
+    while True:
+        optimum = problem.optimise(start, keep)
+        certificate = _certificate(problem, optimum)
+        found = refute.counterexample(certificates.to_json(certificate))
+        if found is None:
+            return optimum, certificate
+        start = problem.missed(optimum, _SAMPLED[found.condition], found.point)
+        keep(start)
 
 
 def _rational(radius: float) -> Fraction:

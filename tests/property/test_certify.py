@@ -1,15 +1,13 @@
 """No mutated two-point certificate crashes or hangs the verifier, or passes with a wrong bound."""
 
 import json
-import subprocess
-import sys
 from fractions import Fraction
 
 import pytest
 from certificate_examples import RADIAL_OBLIGATIONS as OBLIGATIONS
 from certificate_examples import densest, encoded, judge, two_point
 from flint import arb, ctx, fmpq, fmpq_poly, fmpz
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pipeline.certify import format as certificates
@@ -184,32 +182,6 @@ def test_malformed_files_are_rejected_by_name(content, condition, tmp_path):
     json.dumps(result, allow_nan=False)
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.integers(0, len(GOOD) - 1), st.integers(0, 255))
-@example(len(GOOD) - 1, 0)
-def test_any_changed_byte_is_rejected_or_harmless(position, byte):
-    content = bytearray(GOOD)
-    content[position] = byte
-    try:
-        certificate = certificates.parse(bytes(content))
-    except certificates.Rejected:
-        return
-    judge(certificate)
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.integers(0, len(GOOD) - 1))
-def test_truncated_files_are_rejected(length):
-    with pytest.raises(certificates.Rejected):
-        certificates.parse(GOOD[:length])
-
-
-@given(cases)
-def test_certificates_survive_a_round_trip(case):
-    certificate = two_point(*case)
-    assert certificates.parse(encoded(certificate)) == certificate
-
-
 rationals = st.fractions(min_value=-20, max_value=20, max_denominator=60)
 
 
@@ -300,17 +272,3 @@ def test_command_line(tmp_path, capsys):
     with pytest.raises(SystemExit) as helped:
         main(["--help"])
     assert helped.value.code == 0
-
-
-def test_the_verifier_imports_flint_and_the_standard_library_only():
-    script = (
-        "import sys; before = set(sys.modules); import pipeline.certify.__main__;"
-        "print(*sorted(set(sys.modules) - before - set(sys.stdlib_module_names)))"
-    )
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    for name in done.stdout.split():
-        top = name.split(".")[0]
-        # Modules named by Cython come with flint.
-        known_top = top in {*sys.stdlib_module_names, "flint", "__mp_main__"} or "cython" in top
-        assert known_top or name == "pipeline" or name.startswith("pipeline.certify"), name

@@ -248,9 +248,10 @@ def test_a_polynomial_with_a_zero_is_rejected_at_a_point(numbers, x, y, height):
     with pytest.raises(certificates.Rejected) as caught:
         bernstein.negative("name", p, SQUARE, 0, Work())
     assert caught.value.condition == "name"
-    at = [float(part.split(" = ")[1]) for part in caught.value.detail.split(" at ")[1].split(", ")]
+    at = caught.value.point
+    assert list(at) == ["x", "y"]
     # No decision: so close to a zero that no further halving helps.
-    assert p(*(fmpq(round(10**9 * z), 10**9) for z in at)) > -fmpq(1, 10**6)
+    assert p(*(fmpq(round(10**9 * z), 10**9) for z in at.values())) > -fmpq(1, 10**6)
 
 
 @settings(max_examples=40, deadline=None)
@@ -439,30 +440,6 @@ def test_a_missing_or_foreign_key_is_rejected(key):
         with pytest.raises(certificates.Rejected) as caught:
             certificates.parse(json.dumps(changed).encode())
         assert caught.value.condition == "keys"
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.integers(0, len(GOOD) - 1), st.integers(0, 255))
-def test_any_changed_byte_is_rejected_or_harmless(position, byte):
-    content = bytearray(GOOD)
-    content[position] = byte
-    try:
-        certificate = certificates.parse(bytes(content))
-    except certificates.Rejected:
-        return
-    judge(certificate)
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.integers(0, len(GOOD) - 1))
-def test_truncated_files_are_rejected(length):
-    with pytest.raises(certificates.Rejected):
-        certificates.parse(GOOD[:length])
-
-
-@given(kernels())
-def test_certificates_survive_a_round_trip(certificate):
-    assert certificates.parse(encoded(certificate)) == certificate
 
 
 def test_the_largest_numbers_allowed_end_in_a_verdict():

@@ -9,7 +9,7 @@ from scipy.special import eval_chebyt, eval_gegenbauer
 
 from pipeline.certify.verify import verdict
 from pipeline.config import ThreePoint
-from pipeline.packing import cutting, known, laguerre, radial, three_point
+from pipeline.packing import cutting, known, laguerre, maxima, radial, refute, three_point
 from pipeline.packing.kernel import Kernel
 
 BITS = 320
@@ -127,6 +127,33 @@ def test_a_small_search_is_proved_and_below_the_two_point_bound(tmp_path):
     packing = known.packing(4)
     assert packing and packing.as_float < float(result["bound"])
     assert float(result["bound"]) < known.two_point_bound(4).as_float - 0.003
+
+
+def test_what_the_grids_miss_the_verifier_finds(tmp_path, monkeypatch):
+    """A search that never sees the worst violation hands over a proved certificate all the same."""
+    in_cube, counterexample, found_by = maxima.in_cube, refute.counterexample, []
+
+    def blind(*arguments):
+        at, values = in_cube(*arguments)
+        seen = values < values.max(initial=0.0)
+        return at[seen], values[seen]
+
+    def listened(certificate):
+        found_by.append(counterexample(certificate))
+        return found_by[-1]
+
+    monkeypatch.setattr(maxima, "in_cube", blind)
+    monkeypatch.setattr(refute, "counterexample", listened)
+    states = []
+    found = three_point.search(SMALL, BITS, reached=states.append)
+    assert len(found_by) > 1 and found_by[-1] is None
+    path = tmp_path / "candidate.json"
+    path.write_text(json.dumps(found.certificate))
+    assert verdict(path)["status"] == "proved"
+    # After a kill the search goes on from such a cut, too.
+    after = next(s for s in states if "verifier" in s["report"])
+    resumed = three_point.search(SMALL, BITS, resume=json.loads(json.dumps(after)))
+    assert resumed.certificate == found.certificate
 
 
 @pytest.mark.slow

@@ -1,0 +1,53 @@
+"""Ask the verifier about a candidate, as a user would: in a process of its own, by its command.
+
+The search learns where its grids missed a violation; a proof that counts is made by `certify`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.certify import format as certificates
+from pipeline.errors import SolverError
+
+_ROOT = Path(certificates.__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """A condition of the verifier and a point, by the names of its variables, where it fails."""
+
+    condition: str
+    point: dict[str, float]
+
+
+def counterexample(certificate: dict[str, Any]) -> Counterexample | None:
+    """Return where the verifier found `certificate` to fail; None if nowhere that it can name.
+
+    Raises:
+        SolverError: the verifier ended without a verdict.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file, verdict = Path(folder) / "candidate.json", Path(folder) / "verdict.json"
+        file.write_text(json.dumps(certificate))
+        command = [sys.executable, "-m", "pipeline.certify", str(file), "--jobs", "1"]
+        paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
+        ended = subprocess.run(
+            [*command, "--verdict", str(verdict)],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if not verdict.exists():
+            last = ended.stderr.strip().rpartition("\n")[2]
+            raise SolverError(f"verifier: expected a verdict on a candidate, got: {last}")
+        found = json.loads(verdict.read_text())
+    if not found["counterexample"]:
+        return None
+    return Counterexample(found["failed_condition"], found["counterexample"])
