@@ -10,43 +10,21 @@ process, which repeats on a busy machine where wall time does not. The last line
 
 import statistics
 import time
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from benchmarks.report import Report, parser
 from pipeline.config import PinnRun
-from pipeline.estimators.base import Field
-from pipeline.estimators.sdgd import draw_axes
 from pipeline.training.pinn import Task
 
 BATCH, AXES = 100, 16
-
-
-@dataclass(frozen=True)
-class DoubleBackward:
-    """The SDGD estimate by reverse over reverse mode, axis by axis."""
-
-    sampled_axes: int
-
-    def __call__(self, u: Field, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return u and (d/b) Σ ∂²u/∂x_i² over the axes drawn from `generator`, both (n,)."""
-        x = x.clone().requires_grad_()
-        value = u(x)
-        (gradient,) = torch.autograd.grad(value.sum(), x, create_graph=True)
-        total = torch.zeros_like(value)
-        for axis in draw_axes(x.shape[1], self.sampled_axes, generator):
-            (row,) = torch.autograd.grad(gradient[:, axis].sum(), x, create_graph=True)
-            total = total + row[:, axis]
-        return value, x.shape[1] / self.sampled_axes * total
 
 
 class Arm:
     """One way to take training steps; `milliseconds` takes some and times them."""
 
     def __init__(self, name: str, dim: int, steps: int):
-        estimator = {"kind": "full"} if name == "full" else {"kind": "sdgd", "sampled_axes": AXES}
+        estimator = {"kind": name} | ({} if name == "full" else {"sampled_axes": AXES})
         run = PinnRun.model_validate(
             {
                 "problem": {"kind": "two_body", "dim": dim},
@@ -59,8 +37,6 @@ class Arm:
             }
         )  # fmt: skip
         self.task = Task(run, 0, torch.device("cpu"))
-        if name == "double_backward":
-            self.task.estimator = DoubleBackward(AXES)
         self.optimizer, self.scheduler = self.task.configure_optimizer(self.task.model)
         self.steps, self.done, self.losses = steps, 0, list[float]()
 

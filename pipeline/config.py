@@ -165,22 +165,127 @@ AnyDataset = Annotated[
 # --- runs ---------------------------------------------------------------------------------------
 
 
-class TwoBody(Frozen):
-    """Inseparable two-body solution on the unit ball (Hu et al., arXiv:2307.12306)."""
+class InSpace(Frozen):
+    """A problem in `dim` axes of space."""
 
-    kind: Literal["two_body"]
-    dim: Annotated[int, Field(ge=2)]
+    dim: PositiveInt
+
+    @property
+    def num_inputs(self) -> int:
+        """Return the number of coordinates of a point."""
+        return self.dim
+
+
+class InTime(InSpace):
+    """A problem in `dim` axes of space and in time."""
+
+    @property
+    def num_inputs(self) -> int:
+        """Return the number of coordinates of a point."""
+        return self.dim + 1
+
+
+class Inseparable(InSpace):
+    """What the inseparable solutions on the unit ball (Hu et al., arXiv:2307.12306) share.
+
+    Collocation points lie at radius U^radius_exponent, U uniform on (0, 1); 1 as published.
+    """
+
+    bodies: ClassVar[int]
+
     equation: Literal["poisson", "allen_cahn", "sine_gordon"] = "sine_gordon"
     coefficient_seed: NonNegativeInt = 0
     zero_sum: bool = True
+    radius_exponent: PositiveFloat = 1.0
+
+    @model_validator(mode="after")
+    def _enough_axes(self) -> "Inseparable":
+        # One centred coefficient is zero, and so is u.
+        least = self.bodies + self.zero_sum
+        if self.dim < least:
+            raise ValueError(
+                f"dim: expected at least {least} with zero_sum={self.zero_sum}, got {self.dim}"
+            )
+        return self
+
+
+class TwoBody(Inseparable):
+    """Inseparable two-body solution on the unit ball."""
+
+    bodies: ClassVar[int] = 2
+
+    kind: Literal["two_body"]
+
+
+class ThreeBody(Inseparable):
+    """Inseparable three-body solution on the unit ball."""
+
+    bodies: ClassVar[int] = 3
+
+    kind: Literal["three_body"]
+
+
+class Parabolic(InTime):
+    """Semilinear heat equation with a published value at (0.3, 0), known in four dimensions."""
+
+    kind: Literal["parabolic"]
+    dim: Literal[10, 100, 1000, 10_000]
+    equation: Literal["heat", "allen_cahn", "sine_gordon"]
+
+
+class HJB(InTime):
+    """Hamilton–Jacobi–Bellman equation backward from t = 1; `mu` is for lqg and rosenbrock."""
+
+    kind: Literal["hjb"]
+    equation: Literal["lqg", "rosenbrock", "lin"] = "lqg"
+    mu: PositiveFloat = 1.0
+    coefficient_seed: NonNegativeInt = 0
+    reference_samples: Annotated[int, Field(ge=2)] = 4096
+    reference_seed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _has_neighbours(self) -> "HJB":
+        if self.equation == "rosenbrock" and self.dim < 2:
+            raise ValueError(f"dim: expected at least 2 for rosenbrock, got {self.dim}")
+        return self
+
+
+class BlackScholesBarenblatt(InTime):
+    """Black–Scholes–Barenblatt equation backward from |x|² at t = 1."""
+
+    kind: Literal["black_scholes_barenblatt"]
+
+
+class FokkerPlanck(InTime):
+    """Log-density of an anisotropic Ornstein–Uhlenbeck process up to t = 1."""
+
+    kind: Literal["fokker_planck"]
+    coefficient_seed: NonNegativeInt = 0
+
+
+class Schroedinger(InSpace):
+    """Ground state of an anisotropic harmonic oscillator, in log form, on a ball."""
+
+    kind: Literal["schroedinger"]
+    coefficient_seed: NonNegativeInt = 0
+
+
+PinnProblem = Annotated[
+    TwoBody | ThreeBody | Parabolic | HJB | BlackScholesBarenblatt | FokkerPlanck | Schroedinger,
+    Field(discriminator="kind"),
+]
 
 
 class MLP(Frozen):
-    """Fully connected tanh network: `depth` linear layers, `width` hidden units."""
+    """Fully connected tanh network: `depth` linear layers, `width` hidden units.
+
+    `skip` adds a polynomial of the coordinates to it, of degree 1 or 2.
+    """
 
     kind: Literal["mlp"]
     width: PositiveInt = 128
     depth: Annotated[int, Field(ge=2)] = 4
+    skip: Literal["none", "linear", "quadratic"] = "none"
 
 
 class FNO(Frozen):
@@ -206,7 +311,51 @@ class Full(Frozen):
     chunk: PositiveInt = 50
 
 
-Estimator = Annotated[SDGD | Full, Field(discriminator="kind")]
+class DoubleBackward(Frozen):
+    """The axes of SDGD by reverse over reverse mode, axis by axis, as one writes it in PyTorch."""
+
+    kind: Literal["double_backward"]
+    sampled_axes: PositiveInt = 16
+
+
+class Jet(Frozen):
+    """The axes of SDGD by nested forward mode, for any network."""
+
+    kind: Literal["jet"]
+    sampled_axes: PositiveInt = 16
+
+
+class Taylor(Frozen):
+    """STDE's sparse directions: basis vectors drawn without replacement, as SDGD draws them."""
+
+    kind: Literal["taylor"]
+    num_directions: PositiveInt = 16
+
+
+class Hutchinson(Frozen):
+    """Hutchinson: `num_directions` random directions in all of space a step."""
+
+    kind: Literal["hutchinson"]
+    num_directions: PositiveInt = 16
+    distribution: Literal["rademacher", "gaussian"] = "rademacher"
+
+
+class ExactGram(Frozen):
+    """All coordinates, exactly, in as many directions as the network is wide."""
+
+    kind: Literal["exact_gram"]
+
+
+class Auto(Frozen):
+    """exact_gram where it applies and a step is at most `max_slowdown` times slower, else sdgd."""
+
+    kind: Literal["auto"]
+    sampled_axes: PositiveInt = 16
+    max_slowdown: PositiveFloat = 8.0
+
+
+AnyEstimator = SDGD | Full | DoubleBackward | Jet | Taylor | Hutchinson | ExactGram | Auto
+Estimator = Annotated[AnyEstimator, Field(discriminator="kind")]
 
 
 def _check_workers(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
@@ -259,12 +408,44 @@ class TrainSettings(Frozen):
         return self
 
 
+class Adam(Frozen):
+    """Adam; the learning rate falls to zero by half a cosine, or linearly."""
+
+    kind: Literal["adam"]
+    decay: Literal["cosine", "linear"] = "cosine"
+
+
+class Kaczmarz(Frozen):
+    """Natural-gradient steps in sample space for the polynomial `skip`, then Adam for the network.
+
+    The network is zero until the fraction `network_after` of the steps is done. `damping` is
+    relative to the mean of the diagonal of the Gram matrix. Coefficients of degree 2 move
+    `quadratic_weight` times as far as those of degree 1; None is the root of their number.
+    """
+
+    kind: Literal["kaczmarz"]
+    network_after: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    damping: PositiveFloat = 1.0e-4
+    quadratic_weight: PositiveFloat | None = None
+
+
+Optimizer = Annotated[Adam | Kaczmarz, Field(discriminator="kind")]
+
+
 class PinnTraining(TrainSettings):
-    """Adam on fresh collocation points; `batch_size` points a step over all workers."""
+    """Fresh collocation points at each step; `batch_size` of them over all workers.
+
+    `loss` is the square of the estimated residual, or the product 2 stopgrad(R_J) R_K of two
+    independent estimates, whose mean is the square of the exact one. `index_sets` independent
+    estimates are averaged: the squares of all, or R_J.
+    """
 
     num_steps: PositiveInt
     batch_size: PositiveInt = 100
     num_test_points: PositiveInt = 20_000
+    loss: Literal["squared", "unbiased"] = "squared"
+    index_sets: PositiveInt = 1
+    optimizer: Optimizer = Adam(kind="adam")
 
 
 class OperatorTraining(TrainSettings):
@@ -278,7 +459,7 @@ class OperatorTraining(TrainSettings):
 class PinnRun(Frozen):
     """A physics-informed network trained on the residual alone."""
 
-    problem: TwoBody
+    problem: PinnProblem
     model: MLP
     estimator: Estimator
     train: PinnTraining
@@ -286,12 +467,40 @@ class PinnRun(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> "PinnRun":
-        if isinstance(self.estimator, SDGD) and self.estimator.sampled_axes > self.problem.dim:
+        # Directions of taylor are axes without replacement; hutchinson's may be any number.
+        key = "num_directions" if self.estimator.kind == "taylor" else "sampled_axes"
+        sampled = getattr(self.estimator, key, 0)
+        if sampled > self.problem.dim and not isinstance(self.estimator, Auto):
             raise ValueError(
-                f"estimator.sampled_axes: expected at most problem.dim={self.problem.dim},"
-                f" got {self.estimator.sampled_axes}"
+                f"estimator.{key}: expected at most problem.dim={self.problem.dim}, got {sampled}"
             )
+        if self.train.optimizer.kind == "kaczmarz":
+            self._steps_of_a_polynomial()
         return self
+
+    def _steps_of_a_polynomial(self) -> None:
+        """Raise unless the run has what the optimiser `kaczmarz` needs."""
+        train, estimator = self.train, self.estimator.kind
+        if self.model.skip == "none":
+            raise ValueError(
+                "model.skip: expected linear or quadratic, the part that train.optimizer=kaczmarz"
+                " moves, got none"
+            )
+        if train.max_workers > 1:
+            raise ValueError(
+                "train.num_workers: expected 1 with train.optimizer=kaczmarz, whose steps are made"
+                f" of all points of a batch, got {train.max_workers}"
+            )
+        if estimator in ("full", "double_backward"):
+            raise ValueError(
+                "estimator.kind: expected one that takes derivatives of known parts in closed form"
+                f" with train.optimizer=kaczmarz (all but full, double_backward), got {estimator}"
+            )
+        if train.loss == "squared" and train.index_sets > 1:
+            raise ValueError(
+                "train.index_sets: expected 1 with train.optimizer=kaczmarz and the squared loss,"
+                f" got {train.index_sets}; train.loss=unbiased takes more"
+            )
 
 
 class OperatorRun(Frozen):
@@ -341,6 +550,8 @@ class ThreePoint(Frozen):
 
     `kernel_degree` d is the degree of f_3 in |x|² and in ⟨x, y⟩, `outer_ratio` the quotient R/r of
     the shell's radii, `margin` what f_3 gives away (relative to its size) so that a proof is short.
+    Conic problems are solved to the relative duality gap `gap` with `conic_bits` of precision: 53
+    are doubles; more take 5 to 20 times as long, and are needed for gaps below 1e-9 only.
     """
 
     kind: Literal["three_point"]
@@ -349,8 +560,22 @@ class ThreePoint(Frozen):
     kernel_degree: Annotated[int, Field(ge=2, le=24)] = 12
     outer_ratio: Annotated[float, Field(gt=1, lt=2)] = 1.3
     margin: Annotated[float, Field(ge=1e-12, le=1e-2)] = 1e-7
+    conic_bits: Annotated[int, Field(ge=53, le=4096)] = 53
+    gap: Annotated[float, Field(ge=1e-300, le=1e-2)] = 3e-5
 
     _degree = field_validator("degree")(_quadrature_exists)
+
+    @model_validator(mode="after")
+    def _precise_enough(self) -> "ThreePoint":
+        if 53 < self.conic_bits < 64:
+            raise ValueError(
+                f"conic_bits: expected 53 (doubles) or at least 64, got {self.conic_bits}"
+            )
+        if self.conic_bits == 53 and self.gap < 1e-9:
+            raise ValueError(
+                f"gap: expected at least 1e-9 in doubles, got {self.gap:g}; raise conic_bits"
+            )
+        return self
 
 
 Formulation = TwoPoint | ThreePoint

@@ -51,4 +51,9 @@ def entry_modules(part: Part) -> tuple[str, ...]:
                 f"pipeline.models.{part.model.kind}",
             )
         case Bound():
-            return ("pipeline.packing.stage", f"pipeline.packing.{part.formulation.kind}")
+            formulation = f"pipeline.packing.{part.formulation.kind}"
+            # Three-point searches run the verifier as a command, which no import shows.
+            verifier = ("pipeline.certify.__main__",)
+            return ("pipeline.packing.stage", formulation) + (
+                verifier if part.formulation.kind == "three_point" else ()
+            )

@@ -4,18 +4,35 @@ from typing import Any
 
 from pipeline.config import (
     FNO,
+    HJB,
     MLP,
     SDGD,
+    Auto,
+    BlackScholesBarenblatt,
     Bound,
     Dataset,
+    DoubleBackward,
+    ExactGram,
     Experiment,
+    FokkerPlanck,
+    Full,
+    Hutchinson,
+    Jet,
+    Kaczmarz,
     OperatorRun,
+    Parabolic,
+    PinnProblem,
     PinnRun,
+    Schroedinger,
+    Taylor,
     TaylorGreen,
+    ThreeBody,
     Trajectory,
+    TwoBody,
 )
 
 _EQUATIONS = {
+    "heat": "heat with source",
     "poisson": "Poisson",
     "allen_cahn": "Allen–Cahn",
     "sine_gordon": "sine-Gordon",
@@ -55,21 +72,69 @@ def problem_title(part: PinnRun | OperatorRun, experiment: Experiment) -> str:
     if isinstance(part, OperatorRun):
         return dataset_title(experiment.datasets[part.dataset])
     problem = part.problem
-    centred = "Σc = 0" if problem.zero_sum else "Σc ≠ 0"
-    title = f"{_EQUATIONS[problem.equation]}, two-body solution, d = {problem.dim:,}, {centred}"
-    return title + (f", draw {problem.coefficient_seed}" if problem.coefficient_seed else "")
+    seed = getattr(problem, "coefficient_seed", 0)
+    return _pinn_title(problem) + (f", draw {seed}" if seed else "")
+
+
+def _pinn_title(problem: PinnProblem) -> str:
+    where = f"d = {problem.dim:,}"
+    match problem:
+        case TwoBody() | ThreeBody():
+            bodies = "two" if isinstance(problem, TwoBody) else "three"
+            centred = "Σc = 0" if problem.zero_sum else "Σc ≠ 0"
+            return f"{_EQUATIONS[problem.equation]}, {bodies}-body solution, {where}, {centred}"
+        case Parabolic():
+            return f"{_EQUATIONS[problem.equation]}, parabolic, u(0.3, 0), {where}"
+        case HJB(equation="lin"):
+            return f"HJB-LIN, {where}"
+        case HJB():
+            name = "HJB-LQG" if problem.equation == "lqg" else "HJB-Rosenbrock"
+            return f"{name}, μ = {problem.mu:g}, {where}"
+        case BlackScholesBarenblatt():
+            return f"Black–Scholes–Barenblatt, {where}"
+        case FokkerPlanck():
+            return f"Fokker–Planck (log-density), {where}"
+        case Schroedinger():
+            return f"Schrödinger ground state (log), {where}"
+        case _:
+            return f"{problem.kind.replace('_', ' ')}, {where}"
 
 
 def method_title(part: PinnRun | OperatorRun) -> str:
-    """Return model and estimator of a run."""
+    """Return model, estimator and optimiser of a run."""
     if isinstance(part.model, FNO):
         modes = " × ".join(map(str, part.model.modes))
         return f"FNO, {modes} modes, width {part.model.width}, depth {part.model.depth}"
     assert isinstance(part.model, MLP) and isinstance(part, PinnRun)
     mlp = f"MLP {part.model.width} × {part.model.depth}"
-    if isinstance(part.estimator, SDGD):
-        return f"{mlp}, SDGD, {part.estimator.sampled_axes} of {part.problem.dim:,} axes"
-    return f"{mlp}, full Laplacian (naive baseline)"
+    if part.model.skip != "none":
+        polynomial = f"{part.model.skip} polynomial"
+        optimizer = part.train.optimizer
+        if isinstance(optimizer, Kaczmarz):
+            polynomial += " by Kaczmarz steps"
+            if optimizer.network_after == 1.0:
+                # The network stays zero: neither it nor its estimator takes part.
+                return polynomial
+        mlp = f"{mlp} + {polynomial}"
+    match part.estimator:
+        case SDGD(sampled_axes=axes):
+            how = f"SDGD, {axes} of {part.problem.dim:,} axes"
+        case Taylor(num_directions=axes):
+            how = f"STDE (sparse), {axes} of {part.problem.dim:,} axes"
+        case DoubleBackward(sampled_axes=axes):
+            how = f"SDGD by double backward, {axes} of {part.problem.dim:,} axes"
+        case Jet(sampled_axes=axes):
+            how = f"SDGD by nested jvp, {axes} of {part.problem.dim:,} axes"
+        case Hutchinson():
+            how = f"Hutchinson, {part.estimator.num_directions} {part.estimator.distribution}"
+        case ExactGram():
+            how = "exact operator (Gram matrix)"
+        case Auto():
+            how = "estimator chosen by measurement"
+        case Full():
+            how = "full operator (naive baseline)"
+    sets = f" × {part.train.index_sets} sets" if part.train.index_sets > 1 else ""
+    return f"{mlp}, {how}{sets}" + (", unbiased loss" if part.train.loss == "unbiased" else "")
 
 
 def formulation_title(part: Bound, degree: int) -> str:

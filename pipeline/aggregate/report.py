@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from pipeline.aggregate import bounds, curves, predictions
+from pipeline.aggregate import ablation, bounds, curves, predictions
 from pipeline.aggregate.collect import BoundResult, DatasetResult, Results, RunResult
 from pipeline.aggregate.describe import (
     dataset_count,
@@ -84,6 +84,10 @@ def _figures(results: Results) -> Row:
         "loss": _markup(curves.loss_curves(results) if results.runs else None, "loss"),
         "error": _markup(curves.error_curves(results) if results.runs else None, "error"),
         "skill": _markup(curves.skill_chart(results), "skill"),
+        "ablations": [
+            _markup(ablation.ablation_figure(group), f"ablation{index}")
+            for index, group in enumerate(ablation.groups(results.runs))
+        ],
         "convergence": _markup(curves.bound_convergence(results.bounds), "bounds"),
         "samples": samples,
     }
@@ -183,6 +187,7 @@ def _run_row(run: RunResult) -> Row:
         "method": method_title(run.config),
         "error": percent(_error(run)),
         "elsewhere": "; ".join(elsewhere),
+        "bound": _error_bound(summary),
         "skill": short(summary.get("skill")),
         "trivial": percent(summary.get("trivial_relative_l2")),
         "steps": f"{int(run.metrics['step'].max()):,}",
@@ -191,6 +196,14 @@ def _run_row(run: RunResult) -> Row:
         "rate": short(summary.get("samples_per_second")),
         "parameters": short(summary.get("num_parameters")),
     }
+
+
+def _error_bound(summary: Row) -> str:
+    """Return the bound from the residual; one that does not even exclude u = 0 says so."""
+    if "error_bound" not in summary:
+        return "–"
+    bound = summary.get("relative_error_bound")
+    return "none" if bound is None else f"≤ {percent(bound)}"
 
 
 def _grid(run: RunResult, points: str) -> str:

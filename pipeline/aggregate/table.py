@@ -31,6 +31,8 @@ COLUMNS = {
 }
 _UNITS = {
     "relative_l2": "1",
+    "error_bound": "1",
+    "relative_error_bound": "1",
     "trivial_relative_l2": "1",
     "skill": "1",
     "samples_per_second": "1/s",

@@ -1,42 +1,141 @@
-"""What an estimator of the Laplacian is, and the function it is applied to.
+"""What an estimator is, and the product rule that turns derivatives of N into those of A + B N.
 
-A module `pipeline.estimators.<kind>` exposes `build(config) -> LaplacianEstimator`.
+A module `pipeline.estimators.<kind>` exposes `build(config, problem, network) -> Estimator`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from pipeline.problems.two_body import Problem
-
-Field = Callable[[Tensor], Tensor]
-"""A scalar function of points: (n, d) -> (n,), row by row."""
-
-
-@dataclass(frozen=True)
-class HardConstrained:
-    """The trial function u(x) = q(x) N(x): the boundary condition holds for every network N."""
-
-    network: nn.Module
-    problem: Problem
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return u at the rows of `x`, shape (n,)."""
-        n: Tensor = self.network(x)
-        return self.problem.boundary_factor(x) * n.squeeze(-1)
+from pipeline.errors import ConfigError
+from pipeline.estimators import collapsed
+from pipeline.estimators.collapsed import NetworkJet
+from pipeline.problems.base import Operator, Terms, Trial
+from pipeline.problems.directions import Directions
+from pipeline.problems.functions import Field, Function, nested_derivatives, nested_slopes
 
 
-class LaplacianEstimator(Protocol):
-    """Estimates Δu at given points, differentiably in the parameters of u."""
+class Estimator(Protocol):
+    """Estimates the terms of an operator at given points, differentiably in the parameters of u.
 
-    def __call__(self, u: Field, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return u and the estimate of Δu at the rows of `x` (n, d), both (n,).
+    The value and the drift are exact; the sums over the axes are unbiased. An unbiased estimate of
+    a residual has a *biased* square: the square's mean has the variance added.
+    """
+
+    def __call__(
+        self, u: Trial, x: Tensor, operator: Operator, generator: torch.Generator
+    ) -> Terms:
+        """Return the terms at the rows of `x` (n, m).
 
         Whatever is random comes from `generator` (on the CPU) and is shared by all rows: workers
         that pass generators of equal state estimate the same operator, so that their residuals,
         and with them the gradients of the squared residuals, may be added.
         """
         ...
+
+
+def terms_along(
+    u: Trial,
+    x: Tensor,
+    operator: Operator,
+    directions: Directions,
+    scale: float,
+    *,
+    collapse: bool = True,
+) -> Terms:
+    """Return the terms of u, each sum over axes replaced by `scale` times one over `directions`.
+
+    The directions carry the root weights of the operator. By collapsed jets for a network that
+    allows them (b + 2 forward passes) and if `collapse`, otherwise by nested forward mode, which
+    gives the same numbers. What a known offset A contributes to the second-order term is exact
+    where A has closed derivatives: the estimate is then of B N alone.
+    """
+    drift = None if operator.drift is None else operator.drift(x)
+    n = _network_jet(u.network, x, directions, drift, collapse)
+    if u.factor is None:
+        value, slopes, second, along_drift = n.value, n.first, n.second, n.more
+    else:
+        b = u.factor.jet(x, directions)
+        value = b.value * n.value
+        slopes = b.value.unsqueeze(1) * n.first + n.value.unsqueeze(1) * b.slopes
+        second = b.value * n.second + 2.0 * (b.slopes * n.first).sum(1) + n.value * b.curvature
+        along_drift = None
+        if drift is not None and n.more is not None:
+            along_drift = b.value.unsqueeze(1) * n.more
+            along_drift = along_drift + n.value.unsqueeze(1) * u.factor.slopes(x, drift)
+    second = scale * second
+    if u.offset is not None:
+        value = value + u.offset(x)
+        if u.offset.closed:
+            second = second + u.offset.jet(x, operator.every_axis(x)).curvature
+        else:
+            second = second + scale * u.offset.jet(x, directions).curvature
+        if operator.gradient_power is not None:
+            slopes = slopes + u.offset.slopes(x, directions)
+        if drift is not None and along_drift is not None:
+            along_drift = along_drift + u.offset.slopes(x, drift)
+    gradient = None
+    if operator.gradient_power is not None:
+        gradient = scale * powers(slopes, operator.gradient_power).sum(1)
+    return Terms(value, second, None if along_drift is None else along_drift.squeeze(1), gradient)
+
+
+def known_terms(u: Function, x: Tensor, operator: Operator) -> Terms:
+    """Return the exact terms of a function that has closed derivatives, from all axes."""
+    jet = u.jet(x, operator.every_axis(x))
+    drift = None if operator.drift is None else u.slopes(x, operator.drift(x)).squeeze(1)
+    power = operator.gradient_power
+    gradient = None if power is None else powers(jet.slopes, power).sum(1)
+    return Terms(jet.value, jet.curvature, drift, gradient)
+
+
+def powers(slopes: Tensor, power: float) -> Tensor:
+    """Return |slopes|^power, elementwise."""
+    return slopes.square() if power == 2.0 else slopes.abs().pow(power)
+
+
+def network_field(network: nn.Module) -> Field:
+    """Return the network (n, m) -> (n, 1) as a scalar function (n, m) -> (n,)."""
+
+    def field(x: Tensor) -> Tensor:
+        value: Tensor = network(x)
+        return value.squeeze(-1)
+
+    return field
+
+
+def require_squares(kind: str, operator: Operator) -> None:
+    """Raise unless slopes along arbitrary directions give the gradient term of `operator`.
+
+    Raises:
+        ConfigError: E |v·∇u|^p = Σ |∂_i u|^p holds for p = 2 only.
+    """
+    if operator.gradient_power not in (None, 2.0):
+        raise ConfigError(
+            f"estimator.kind: expected sdgd, taylor, jet, double_backward or full (they take single"
+            f" axes) for the gradient term Σ |u_i|^{operator.gradient_power:g}, got {kind!r}, which"
+            f" is biased for it; choose one of them"
+        )
+
+
+def _network_jet(
+    network: nn.Module,
+    x: Tensor,
+    directions: Directions,
+    drift: Directions | None,
+    collapse: bool,
+) -> NetworkJet:
+    """Return the jet of the network in the type of `x`, whatever its own precision."""
+    if collapse and collapsed.supports(network):
+        assert isinstance(network, nn.Sequential) and isinstance(network[0], nn.Linear)
+        value, slopes = collapsed.first_layer(network[0], x, directions)
+        more = None if drift is None else drift.through(network[0].weight)
+        jet = collapsed.network_jet(network, value, slopes, more)
+    else:
+        field = network_field(network)
+        first, second = nested_derivatives(field, x, directions)
+        more = None if drift is None else nested_slopes(field, x, drift)
+        jet = NetworkJet(field(x), first, second.sum(1), more)
+    value, slopes, summed = (part.to(x.dtype) for part in jet[:3])
+    return NetworkJet(value, slopes, summed, None if jet.more is None else jet.more.to(x.dtype))

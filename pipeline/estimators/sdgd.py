@@ -1,4 +1,4 @@
-"""Stochastic dimension gradient descent: the Laplacian from a random subset of the axes."""
+"""Stochastic dimension gradient descent: sums over the axes from a random subset of them."""
 
 from dataclasses import dataclass
 
@@ -7,26 +7,31 @@ from torch import Tensor, nn
 
 from pipeline import config
 from pipeline.errors import ConfigError
-from pipeline.estimators import jet
-from pipeline.estimators.base import Field, HardConstrained, LaplacianEstimator
-from pipeline.estimators.nested import nested_sum
+from pipeline.estimators.base import Estimator, terms_along
+from pipeline.problems.base import Operator, Problem, Terms, Trial
 
 
-def build(config: config.SDGD) -> LaplacianEstimator:
+def build(config: config.SDGD, problem: Problem, network: nn.Module) -> Estimator:
     """Return the estimator that draws `sampled_axes` axes a call, shared by all points."""
     return SDGD(config.sampled_axes)
 
 
 @dataclass(frozen=True)
 class SDGD:
-    """`sampled_laplacian` along axes drawn uniformly without replacement: unbiased."""
+    """`sampled_terms` along axes drawn uniformly without replacement: unbiased.
+
+    `collapse` is whether the layers of a tanh network may be used; the numbers are the same.
+    """
 
     sampled_axes: int
+    collapse: bool = True
 
-    def __call__(self, u: Field, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return u and an unbiased estimate of Δu at the rows of `x`, both (n,)."""
-        axes = draw_axes(x.shape[1], self.sampled_axes, generator)
-        return sampled_laplacian(u, x, axes)
+    def __call__(
+        self, u: Trial, x: Tensor, operator: Operator, generator: torch.Generator
+    ) -> Terms:
+        """Return unbiased estimates of the terms at the rows of `x`."""
+        axes = draw_axes(operator.dim, self.sampled_axes, generator)
+        return sampled_terms(u, x, operator, axes, collapse=self.collapse)
 
 
 def draw_axes(dim: int, num_axes: int, generator: torch.Generator) -> Tensor:
@@ -34,45 +39,34 @@ def draw_axes(dim: int, num_axes: int, generator: torch.Generator) -> Tensor:
     return torch.randperm(dim, generator=generator)[:num_axes]
 
 
-def sampled_laplacian(u: Field, x: Tensor, axes: Tensor) -> tuple[Tensor, Tensor]:
-    """Return u and an estimate of its Laplacian at each row of `x` from `b` of its `d` axes.
+def sampled_terms(
+    u: Trial, x: Tensor, operator: Operator, axes: Tensor, *, collapse: bool = True
+) -> Terms:
+    """Return the terms of u at each row of `x` from `b` of the `d` axes.
 
-    The estimate is (d/b)·Σ ∂²u/∂x_i² over the axes: unbiased if `axes` is drawn uniformly without
-    replacement, exact if b = d. The factor d/b is applied here and nowhere else. Differentiable in
-    the parameters of u by one backward pass. For an MLP with a hard constraint the sum comes from
-    collapsed jets (b + 2 forward passes); for any other u from nested forward-mode derivatives.
+    Sums over the axes become d/b times the sum over `axes`: unbiased if those are drawn uniformly
+    without replacement, exact if b = d. The factor d/b is applied here and nowhere else.
+    Differentiable in the parameters of u by one backward pass.
 
     Args:
-        u: function of points, (n, d) -> (n,), row by row.
-        x: points (n, d).
+        u: the trial function.
+        x: points (n, m).
+        operator: the terms wanted.
         axes: distinct integers in [0, d), shape (b,).
+        collapse: see `terms_along`.
 
     Raises:
         ConfigError: an axis is repeated (by name), out of range, or there is none.
 
     Reference: Hu et al., arXiv:2307.12306.
     """
-    dim = x.shape[1]
-    _check_axes(axes, dim)
-    axes = axes.to(x.device)
-    if isinstance(u, HardConstrained) and jet.supports(u.network):
-        value, total = _collapsed(u, x, axes)
-    else:
-        value, total = u(x), nested_sum(u, x, axes)
-    return value, (dim / len(axes)) * total
-
-
-def _collapsed(u: HardConstrained, x: Tensor, axes: Tensor) -> tuple[Tensor, Tensor]:
-    """Return u = qN and Σ_i ∂_i²u = q Σ N_ii + 2 Σ q_i N_i + N Σ q_ii, exactly."""
-    assert isinstance(u.network, nn.Sequential)
-    value, first, second = (part.squeeze(-1) for part in jet.network_jet(u.network, x, axes))
-    q = u.problem.boundary_jet(x, axes)
-    total = q.value * second + 2.0 * (q.first * first).sum(1) + value * q.second
-    return q.value * value, total
+    _check_axes(axes, operator.dim)
+    directions = operator.along(x, axes.to(x.device))
+    return terms_along(u, x, operator, directions, operator.dim / len(axes), collapse=collapse)
 
 
 def _check_axes(axes: Tensor, dim: int) -> None:
-    where = "pipeline.estimators.sdgd.sampled_laplacian: axes: expected"
+    where = "pipeline.estimators.sdgd.sampled_terms: axes: expected"
     if axes.dim() != 1 or not len(axes):
         raise ConfigError(
             f"{where} a non-empty vector, got shape {tuple(axes.shape)}; draw with draw_axes"

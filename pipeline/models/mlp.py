@@ -5,26 +5,36 @@ import math
 from torch import nn
 
 from pipeline import config
+from pipeline.models.polynomial import Polynomial, WithPolynomial
 
 # Chosen at d = 1000; see the docstring of `build`.
 _FIRST_STD = 0.03
 
 
-def build(config: config.MLP, dim: int) -> nn.Sequential:
-    """Return a network (n, dim) -> (n, 1) of `depth` linear layers with tanh between them.
+def build(config: config.MLP, num_inputs: int, radius: float = 1.0) -> nn.Module:
+    """Return a network (n, num_inputs) -> (n, 1) of `depth` linear layers with tanh between them.
 
-    Weights are normal with standard deviation 0.03 in the first layer and 1/sqrt(inputs) in the
-    others; biases start at zero. The first activations are then about 0.03 |x| at every
-    `dim` (the default of `nn.Linear`, about |x|/sqrt(dim), lets them vanish), so that training
-    starts from a nearly linear function of x: what the solutions are at high d, to leading order.
+    Weights are normal with standard deviation 0.03 / radius in the first layer, where `radius` is
+    the size of a typical point, and 1/sqrt(inputs) in the others; biases start at zero. The first
+    activations are then about 0.03 at every dimension (the default of `nn.Linear`, about
+    |x|/sqrt(inputs), lets them vanish on the unit ball), so that training starts from a nearly
+    linear function of x: what the solutions are at high d, to leading order. With `skip` a
+    polynomial is added (`WithPolynomial`), and the last layer starts at zero.
 
     Draws from torch's global generator: seed it for a reproducible network.
     """
-    widths = [dim, *[config.width] * (config.depth - 1), 1]
+    widths = [num_inputs, *[config.width] * (config.depth - 1), 1]
     layers: list[nn.Module] = []
     for i in range(config.depth):
         linear = nn.Linear(widths[i], widths[i + 1])
-        nn.init.normal_(linear.weight, 0.0, _FIRST_STD if i == 0 else 1.0 / math.sqrt(widths[i]))
+        std = _FIRST_STD / radius if i == 0 else 1.0 / math.sqrt(widths[i])
+        nn.init.normal_(linear.weight, 0.0, std)
         nn.init.zeros_(linear.bias)
         layers += [linear, nn.Tanh()]
-    return nn.Sequential(*layers[:-1])
+    network = nn.Sequential(*layers[:-1])
+    if config.skip == "none":
+        return network
+    # The network learns what the polynomial leaves: it is zero at first.
+    nn.init.zeros_(linear.weight)
+    degree = {"linear": 1, "quadratic": 2}[config.skip]
+    return WithPolynomial(network, Polynomial(num_inputs, degree))

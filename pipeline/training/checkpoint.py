@@ -85,4 +85,4 @@ def kind_of(run: PinnRun | OperatorRun) -> str:
 
 def pinn_description(run: PinnRun) -> dict[str, Any]:
     """Return the shapes of the network of a PINN: points to values."""
-    return {"input_shape": [run.problem.dim], "output_shape": [1]}
+    return {"input_shape": [run.problem.num_inputs], "output_shape": [1]}

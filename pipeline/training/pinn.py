@@ -1,19 +1,23 @@
 """The physics-informed task: the squared residual of a PDE at fresh points, on one device.
 
-Loss = mean of (R / (2d))², R = Δu + g(u) - f with Δu from the run's estimator. Nothing is stored
-between steps: points and axes of a step are functions of (seed, step), so a resumed run continues
-bit for bit. The gradients of workers may be added: they share the axes and split the points.
+Loss = mean of (R / scale)², R the residual of the problem from the terms of the run's estimator.
+Nothing is stored between steps: points and index sets of a step are functions of (seed, step), so a
+resumed run continues bit for bit. The gradients of workers may be added: they share the index sets
+and split the points.
 
-A sampled Laplacian adds its variance to the mean of the squared residual, so the minimiser of the
-loss is biased towards functions whose ∂²u/∂x_i² vary little with i (the estimate itself is
-unbiased). On the two-body problem at d = 1000 with Σc = 0 and 16 axes the exact solution has loss
-0.019, a network with relative L2 error 0.038 has 0.0005; training ends near the best q(C + a·x),
-whose error is 0.035. Source: Hu et al., arXiv:2307.12306.
+An estimated residual adds its variance to the mean of its square, so the minimiser of that loss is
+biased towards functions for which the estimate varies little (the estimate itself is unbiased). On
+the two-body problem at d = 1000 with Σc = 0 and 16 axes the exact solution has loss 0.019, a
+network with relative L2 error 0.038 has 0.0005; training ends near the best q(C + a·x), whose error
+is 0.035. `loss: unbiased` multiplies two independent estimates, R_J R_K, and takes the gradient
+2 stopgrad(R_J) ∇R_K, whose mean is that of the exact square; `exact_gram` has no variance.
+Source: Hu et al., arXiv:2307.12306.
 """
 
 import importlib
 import math
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -22,20 +26,29 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.utils.checkpoint import checkpoint
 
 from pipeline import config
 from pipeline.errors import ConfigError
-from pipeline.estimators.base import HardConstrained, LaplacianEstimator
-from pipeline.problems.two_body import Problem, RelativeErrors, relative_errors
+from pipeline.estimators.base import Estimator, known_terms
+from pipeline.problems.base import Problem, Reference, Terms, Trial
+from pipeline.problems.skill import RelativeErrors, relative_errors
+from pipeline.training import kaczmarz
+from pipeline.training.a_posteriori import StableProblem, error_bound
+from pipeline.training.ansatz import ansatz, parts
+from pipeline.training.optimizers import AdamBesideSteps
 from pipeline.training.task import share
 
 # Streams of random numbers: a new purpose gets a new number.
-_MODEL, _POINTS, _AXES, _TEST, _RAY = range(5)
+_MODEL, _POINTS, _AXES, _TEST, _RAY, _BOUND = range(6)
 
-_TEST_CHUNK = 1000
+# Points of a chunk, and its most bytes: beyond 16,000 inputs chunks are smaller.
+_TEST_CHUNK, _TEST_CHUNK_BYTES = 1000, 2**26
 # Test points are kept in memory up to this size and drawn anew at each evaluation beyond it.
 _TEST_CACHE_BYTES = 2**28
 _NUM_SCATTER = 500
+# Points for the bound of the error, fewer above 32,000 inputs.
+_MOST_BOUND_POINTS, _MOST_BOUND_NUMBERS = 4000, 2**27
 
 
 class Task:
@@ -47,6 +60,7 @@ class Task:
                 f"{run.problem.kind}: expected no dataset (a PINN draws its points), got {store!r};"
                 f" remove `dataset` from the run"
             )
+        _keep_freed_memory()
         self.run = run
         self.seed = seed
         self.device = torch.device(device)
@@ -55,27 +69,59 @@ class Task:
         self.problem: Problem = _module("problems", run.problem.kind).Problem(
             run.problem, self.device, torch.float32
         )
-        self.estimator: LaplacianEstimator = _module("estimators", run.estimator.kind).build(
-            run.estimator
-        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_generator(seed, _MODEL).initial_seed())
-            model = _module("models", run.model.kind).build(run.model, run.problem.dim)
+            model = _module("models", run.model.kind).build(
+                run.model, self.problem.num_inputs, self.problem.radius
+            )
         self.model: nn.Module = model.to(self.device)
-        size = 4 * run.train.num_test_points * run.problem.dim
+        self.estimator: Estimator = _module("estimators", run.estimator.kind).build(
+            run.estimator, self.problem, parts(self.model)[0]
+        )
+        size = 4 * run.train.num_test_points * self.problem.num_inputs
         self._test = list(self._draw_test()) if size <= _TEST_CACHE_BYTES else None
+        self._known: list[Reference] | None = None
 
     def configure_optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler]:
-        """Return Adam and the decay of its learning rate by half a cosine to zero at `num_steps`.
+        """Return Adam and the decay of its learning rate to zero at `num_steps`.
 
-        The noise of fresh points keeps the error at a level that falls with the rate: the cosine
-        spends more steps at low rates than the published linear decay.
+        The noise of fresh points keeps the error at a level that falls with the rate: half a cosine
+        spends more steps at low rates than the published linear decay. Steps of a polynomial are
+        whole ones for most of the run, and fall linearly over its last fifth.
         """
-        optimizer = Adam(model.parameters(), lr=self.run.train.learning_rate)
-        return optimizer, LambdaLR(optimizer, self._decay)
+        rate, settings = self.run.train.learning_rate, self.run.train.optimizer
+        if settings.kind == "kaczmarz":
+            network, polynomial = parts(model)
+            assert polynomial is not None
+            beside = AdamBesideSteps(
+                list(network.parameters()), list(polynomial.parameters()), rate
+            )
+            return beside, LambdaLR(beside, [self._late_cosine, self._last_fifth])
+        optimizer = Adam(model.parameters(), lr=rate, fused=True)
+        decay = self._cosine if settings.decay == "cosine" else self._linear
+        return optimizer, LambdaLR(optimizer, decay)
 
-    def _decay(self, step: int) -> float:
+    def _cosine(self, step: float) -> float:
         return 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / self.num_steps)))
+
+    def _late_cosine(self, step: int) -> float:
+        first = self._network_from()
+        if step < first:
+            return 0.0
+        return self._cosine(self.num_steps * (step - first) / max(1, self.num_steps - first))
+
+    def _network_from(self) -> int:
+        """Return the step from which the network takes part."""
+        settings = self.run.train.optimizer
+        return (
+            math.ceil(settings.network_after * self.num_steps) if settings.kind == "kaczmarz" else 0
+        )
+
+    def _linear(self, step: int) -> float:
+        return max(0.0, 1.0 - step / self.num_steps)
+
+    def _last_fifth(self, step: int) -> float:
+        return min(1.0, 5.0 * self._linear(step))
 
     def loss(self, model: nn.Module, step: int, rank: int, world_size: int) -> Tensor:
         """Return this rank's part of the mean squared scaled residual over the step's points.
@@ -86,18 +132,67 @@ class Task:
         """
         points = self.problem.sample(self.samples_per_step, _generator(self.seed, _POINTS, step))
         x = points[share(self.samples_per_step, rank, world_size)]
-        u, laplacian = self._estimate(model, x, _generator(self.seed, _AXES, step))
-        residual = self.problem.residual(u, laplacian, self.problem.source(x))
-        return (residual / self.problem.residual_scale).square().sum() / self.samples_per_step
+        sets = range(self.run.train.index_sets)
+        if self.run.train.loss == "squared" and len(sets) > 1:
+            source = self.problem.source(x)
+            # Gradients are accumulated set by set: the backward pass computes each set anew.
+            again = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
+            trial = ansatz(self.problem, model)
+            each = [again(self._residual, trial, x, source, step, k).square() for k in sets]
+            return torch.stack(each).mean(0).sum() / self.samples_per_step
+        settings = self.run.train.optimizer
+        if settings.kind == "kaczmarz":
+            trial, source, free = self._with_steps(settings, model, x, step)
+        else:
+            # The source comes after the estimate: the other order gives its temporary memory back
+            # to the system at each step and fetches it again, a quarter of the time at d = 10,000.
+            trial = ansatz(self.problem, model)
+            terms = self._estimate(trial, x, step, 0)
+            source = self.problem.source(x)
+            free = self._scaled(x, terms, source)
+        if self.run.train.loss == "squared" or step < self._network_from():
+            return free.square().sum() / self.samples_per_step
+        with torch.no_grad():
+            others = [self._residual(trial, x, source, step, 1 + k) for k in sets]
+            known = torch.stack(others).mean(0)
+        # The value R_J R_K with the gradient of 2 stopgrad(R_J) R_K.
+        product = 2.0 * known * free - (known * free).detach()
+        return product.sum() / self.samples_per_step
 
-    def _estimate(
-        self, model: nn.Module, x: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Return u and its Laplacian in the dtype of `x`, the network in the run's precision."""
+    def _with_steps(
+        self, settings: config.Kaczmarz, model: nn.Module, x: Tensor, step: int
+    ) -> tuple[Trial, Tensor, Tensor]:
+        """Set the steps of the polynomial; return ansatz, source and scaled residual (n,).
+
+        While the network is zero its derivatives are, too: they are not computed.
+        """
+        network, polynomial = parts(model)
+        assert polynomial is not None
+        values = kaczmarz.Values.of(polynomial, x)
+        trial = self.problem.trial(network).plus(values.known())
+        assert trial.offset is not None
+        if step < self._network_from():
+            terms = known_terms(trial.offset, x, self.problem.operator)
+        else:
+            terms = self._estimate(trial, x, step, 0)
+        source = self.problem.source(x)
+        residual = self._scaled(x, terms, source)
+        kaczmarz.set_steps(polynomial, x, residual, values, settings)
+        return trial, source, residual
+
+    def _residual(self, u: Trial, x: Tensor, source: Tensor, step: int, index: int) -> Tensor:
+        """Return the scaled residual from the index set `index` of a step, (n,)."""
+        return self._scaled(x, self._estimate(u, x, step, index), source)
+
+    def _estimate(self, u: Trial, x: Tensor, step: int, index: int) -> Terms:
+        """Return the terms in the dtype of `x`, the network in the run's precision."""
+        generator = _generator(self.seed, _AXES, step, index)
         low = self.run.train.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
-            u, laplacian = self.estimator(HardConstrained(model, self.problem), x, generator)
-        return u.to(x.dtype), laplacian.to(x.dtype)
+            return self.estimator(u, x, self.problem.operator, generator)
+
+    def _scaled(self, x: Tensor, terms: Terms, source: Tensor) -> Tensor:
+        return self.problem.residual(x, terms, source) / self.problem.residual_scale
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Return `relative_l2` and `skill` (see `relative_errors`) on the fixed test points."""
@@ -105,36 +200,46 @@ class Task:
         return {"relative_l2": errors.model, "skill": errors.skill}
 
     def final(self, model: nn.Module) -> dict[str, float]:
-        """Return the summary: `relative_l2`, `skill`, `trivial_relative_l2`."""
+        """Return the summary: `relative_l2`, `skill`, `trivial_relative_l2`, `reference_error`.
+
+        The last is the relative L2 size of the 95% intervals of the reference: errors below it
+        cannot be told from zero. Where a theorem bounds the error by the residual, also its
+        `error_bound` and `relative_error_bound`.
+        """
         errors = self._errors(model)
         return {
             "relative_l2": errors.model,
             "skill": errors.skill,
             "trivial_relative_l2": errors.trivial,
+            "reference_error": self._reference_error(),
+            **self._error_bound(model),
         }
 
     @torch.no_grad()
     def prediction(self, model: nn.Module) -> dict[str, np.ndarray]:
-        """Return a small sample for the report, and the coefficients of the problem.
+        """Return a small sample for the report, and what determines the problem.
 
         Keys: `exact`, `prediction` (500,): both at test points, to be plotted against each other;
-        `ray_radius`, `ray_exact`, `ray_prediction` (201,): u against the distance |x| from the
-        origin along one random direction; `coefficients` (d-1,): c in float64.
+        `ray_radius`, `ray_exact`, `ray_prediction` (201,): u against the distance from the origin
+        along one random direction, in units of the largest; those of `Problem.description`. NaN is
+        where the exact solution is not known.
         """
-        points = self.problem.sample(_NUM_SCATTER, _generator(self.seed, _TEST))
-        direction = self.problem.sample(1, _generator(self.seed, _RAY))
         radius = torch.linspace(0.0, 1.0, 201, device=self.device)
-        ray = radius[:, None] * direction / direction.norm()
-        trial = HardConstrained(model, self.problem)
+        ray = self.problem.ray(radius, _generator(self.seed, _RAY))
+        trial = ansatz(self.problem, model)
+        exact, predicted = list[Tensor](), list[Tensor]()
+        for x in self._draw_test(_NUM_SCATTER):
+            exact.append(self.problem.reference(x).value)
+            predicted.append(trial(x))
         fields = {
-            "exact": self.problem.exact(points),
-            "prediction": trial(points),
+            "exact": torch.cat(exact),
+            "prediction": torch.cat(predicted),
             "ray_radius": radius,
-            "ray_exact": self.problem.exact(ray),
+            "ray_exact": self.problem.reference(ray).value,
             "ray_prediction": trial(ray),
+            **self.problem.description(),
         }
-        sample = {key: value.cpu().numpy() for key, value in fields.items()}
-        return {**sample, "coefficients": self.problem.coefficients}
+        return {key: value.cpu().numpy() for key, value in fields.items()}
 
     def epoch(self, step: int) -> float:
         """Return the fraction of the run done at `step`: fresh points know no epochs."""
@@ -142,21 +247,49 @@ class Task:
 
     @torch.no_grad()
     def _errors(self, model: nn.Module) -> RelativeErrors:
-        trial = HardConstrained(model, self.problem)
+        trial = ansatz(self.problem, model)
         chunks = self._draw_test() if self._test is None else self._test
         return relative_errors(
-            (exact, trial(x), self.problem.boundary_factor(x)) for x, exact in chunks
+            (reference.value, trial(x), *self.problem.trivial(x))
+            for x, reference in zip(chunks, self._references(), strict=True)
         )
 
-    def _draw_test(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the test points and the exact solution there, chunk by chunk, always the same."""
-        left = self.run.train.num_test_points
+    @torch.no_grad()
+    def _references(self) -> list[Reference]:
+        """Return the solution at the test points, chunk by chunk, computed once."""
+        if self._known is None:
+            chunks = self._draw_test() if self._test is None else self._test
+            self._known = [self.problem.reference(x) for x in chunks]
+        return self._known
+
+    def _reference_error(self) -> float:
+        """Return the relative L2 size of the 95% intervals of the reference, 0 if it is exact."""
+        known = self._references()
+        squares = sum(float(r.value.double().square().sum()) for r in known)
+        errors = sum(0.0 if r.error is None else float(r.error.square().sum()) for r in known)
+        return math.sqrt(errors / squares)
+
+    def _error_bound(self, model: nn.Module) -> dict[str, float]:
+        if not isinstance(self.problem, StableProblem):
+            return {}
+        described = self.run.problem
+        problem = _module("problems", described.kind).Problem(described, self.device, torch.float64)
+        most = min(_MOST_BOUND_POINTS, _MOST_BOUND_NUMBERS // problem.num_inputs)
+        num_points = min(self.run.train.num_test_points, most)
+        return error_bound(problem, model, num_points, _generator(self.seed, _BOUND))
+
+    def _draw_test(self, number: int | None = None) -> Iterator[Tensor]:
+        """Yield the test points, or `number` points, chunk by chunk, always the same."""
+        left = self.run.train.num_test_points if number is None else number
+        size = min(_TEST_CHUNK, max(1, _TEST_CHUNK_BYTES // (4 * self.problem.num_inputs)))
         for chunk in count():
-            if left <= 0:
+            wanted = min(left, size)
+            x = self.problem.sample_test(wanted, _generator(self.seed, _TEST, chunk))
+            yield x
+            left -= wanted
+            # A problem may know its solution at fewer points than were asked for.
+            if left <= 0 or len(x) < wanted:
                 return
-            x = self.problem.sample(min(left, _TEST_CHUNK), _generator(self.seed, _TEST, chunk))
-            yield x, self.problem.exact(x)
-            left -= len(x)
 
 
 def _module(package: str, kind: str) -> Any:
@@ -164,7 +297,21 @@ def _module(package: str, kind: str) -> Any:
     return importlib.import_module(f"pipeline.{package}.{kind}")
 
 
-def _generator(seed: int, stream: int, index: int = 0) -> torch.Generator:
-    """Return a CPU generator for (seed, stream, index); distinct triples are independent."""
-    state = np.random.SeedSequence((seed, stream, index)).generate_state(1, np.uint64)[0]
+def _keep_freed_memory() -> None:
+    """Let the C library keep some memory that a step frees for the next step.
+
+    glibc asks the system for each block above a size that starts at 128 kB and rises to that of the
+    largest such block freed, at most 32 MB; fetching the same pages at each step took a quarter of
+    the time of a step at d = 100.
+    """
+    block = torch.empty(31 * 2**18)
+    del block
+
+
+def _generator(seed: int, stream: int, *index: int) -> torch.Generator:
+    """Return a CPU generator for (seed, stream, *index); distinct ones are independent.
+
+    But for zeros at the end, which do not count.
+    """
+    state = np.random.SeedSequence((seed, stream, *index)).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))

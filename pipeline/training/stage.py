@@ -21,7 +21,7 @@ from cluster.time_limit import TimeLimit
 from pipeline import disk, errors, ownership, provenance
 from pipeline.config import OperatorRun, PinnRun
 from pipeline.errors import PipelineError, TimeLimitError, TrainingError
-from pipeline.training import checkpoint, outputs, progress, snapshot
+from pipeline.training import checkpoint, choice, outputs, progress, snapshot
 from pipeline.training.group import Group
 from pipeline.training.loop import Progress
 from pipeline.training.worker import Job, work
@@ -67,13 +67,20 @@ def run(
         output / "run.json", stage="train", name=name, seed=seed, config=run, source=source
     )
     with time_limit.requeued(limit), ownership.alone(state):
-        folder = disk.claim(state, _digest(run, seed, source, store))
+        digest = _digest(run, seed, source, store)
+        folder = disk.claim(state, digest)
+        chosen: dict[str, Any] = {}
+        if isinstance(run, PinnRun):
+            kept = state.with_name(f"{state.name}.estimator.json")
+            run, chosen = choice.settled(run, name=name, seed=seed, digest=digest, file=kept)
         job = Job(run, name, seed, store.resolve() if store else None, folder)
         with record as summary:
             fewest, most = run.train.min_workers, run.train.max_workers
             with ray_cluster.session(most, min_cpus=fewest, address=ray_address) as session:
                 _fit(job, session.num_gpus, limit)
             summary |= outputs.install(job.results, output)
+            if chosen:
+                summary["estimator"] = chosen
         shutil.rmtree(state, ignore_errors=True)
     print(f"{name}: relative_l2 {summary['relative_l2']:.3e}, results in {shown}", flush=True)
 

@@ -5,6 +5,7 @@ import torch
 
 from pipeline.config import PinnRun
 from pipeline.training.pinn import Task
+from pipeline.training.step import Alone, train_step
 
 pytestmark = [
     pytest.mark.gpu,
@@ -59,3 +60,17 @@ def test_training_on_the_gpu_learns(precision):
         optimizer.step()
         scheduler.step()
     assert task.evaluate(task.model)["skill"] > 3
+
+
+def test_steps_of_a_polynomial_agree_with_the_cpu():
+    run = make("cpu", {"kind": "sdgd"}).run.model_dump()
+    run["model"] |= {"skip": "quadratic"}
+    run["train"] |= {"num_workers": 1, "optimizer": {"kind": "kaczmarz"}}
+    errors = []
+    for device in ("cuda", "cpu"):
+        task = Task(PinnRun.model_validate(run), 0, torch.device(device))
+        optimizer, scheduler = task.configure_optimizer(task.model)
+        for step in range(100):
+            train_step(task, task.model, optimizer, scheduler, step, Alone())
+        errors.append(task.evaluate(task.model)["relative_l2"])
+    assert errors[0] == pytest.approx(errors[1], rel=0.05)

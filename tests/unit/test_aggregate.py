@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.aggregate import stage
+from pipeline.aggregate import ablation, stage
 from pipeline.aggregate.collect import collect
 from pipeline.aggregate.table import COLUMNS, summary_table
 from pipeline.errors import PipelineError, ResultError
@@ -166,7 +166,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from pipeline import config
-from pipeline.aggregate import stage
+from pipeline.aggregate import ablation, stage
 stage.run(config.load(sys.argv[1]), data=Path("data"), results=Path("results"), source="0" * 64)
 """
 
@@ -433,3 +433,59 @@ def test_numbers_of_a_table_equal_those_of_the_records(complete):
             "peak_memory_mb": 812.4,
             "num_steps": run.metrics["step"].max(),
         }
+
+
+def test_runs_that_differ_in_estimator_and_dimension_are_drawn_together(tmp_path):
+    def run(dim, **estimator):
+        problem = finished.PINN["problem"] | {"dim": dim}
+        return finished.PINN | {"problem": problem, "estimator": estimator}
+
+    runs = {
+        **{f"s{b}_{d}": run(d, kind="sdgd", sampled_axes=b) for d in (20, 300) for b in (4, 1, 16)},
+        **{f"h{d}": run(d, kind="hutchinson", num_directions=4) for d in (20, 300)},
+        "exact": run(300, kind="exact_gram"),
+        "longer": run(300, kind="sdgd", sampled_axes=2) | {"train": {"num_steps": 77}},
+    }
+    parts = finished.experiment(datasets={}, bounds={}, runs=runs)
+    data, results = finished.write_all(tmp_path, parts)
+    collected = collect(parts, data=data, results=results)
+    (group,) = ablation.groups(collected.runs)
+    assert [r.name for r in group] == [name for name in runs if name != "longer"]
+    figure = ablation.ablation_figure(group)
+    columns = np.reshape(figure.axes, (2, 2)).T
+    for dim, column in zip((20, 300), columns, strict=True):
+        assert column[0].get_title("left") == f"d = {dim}"
+        for panel in column:
+            lines = {x.get_label(): x for x in panel.get_lines() if len(x.get_xdata())}
+            assert lines["sdgd"].get_xdata().tolist() == [1, 4, 16]
+            assert lines["hutchinson rademacher"].get_xdata().tolist() == [4]
+            assert ("exact_gram" in lines) == (dim == 300)
+        # 60 s for 4,000 steps.
+        assert column[1].get_lines()[0].get_ydata() == pytest.approx([0.015] * 3)
+    # One number of directions is no ablation.
+    assert ablation.groups(collected.runs[-3:]) == []
+    stage.run(parts, data=data, results=results, source="test")
+    assert "sampled directions b" in (results / "report.html").read_text()
+
+
+def test_a_bound_from_the_residual_stands_beside_the_error_with_its_label(tmp_path):
+    parts = finished.experiment(bounds={})
+    data, results = finished.write_all(tmp_path, parts)
+    for name, found in {
+        "sine_sdgd": {"error_bound": 0.02, "relative_error_bound": 0.123},
+        "sine_full": {"error_bound": 3.0},
+    }.items():
+        record = results / "train" / name / "run.json"
+        summary = json.loads(record.read_text())["summary"]
+        finished.edit_json(record, summary=summary | found)
+    table = summary_table(collect(parts, data=data, results=results)).set_index("quantity")
+    row = table.loc["relative_error_bound"]
+    assert (row["value"], row["label"], row["unit"]) == (0.123, "empirical", "1")
+    stage.run(parts, data=data, results=results, source="test")
+    html = (results / "report.html").read_text()
+    for name, cell in (("sine_sdgd", "≤ 12.3%"), ("sine_full", "none"), ("darcy_fno", "–")):
+        row = re.search(
+            rf'<td class="mono">{name}</td><td class="method">.*?</tr>', html, re.DOTALL
+        )
+        assert re.findall(r'<td class="num">(.*?)</td>', row[0], re.DOTALL)[1] == cell
+    assert "Not a proved number" in html

@@ -80,8 +80,19 @@ def test_a_good_file_round_trips(tmp_path):
             float("nan"),
             "datasets.b.problem.viscosity: Input should",
         ),
-        ("runs.pinn.problem.dim", 0, "runs.pinn.problem.dim: Input should be greater than or"),
+        ("runs.pinn.problem.dim", 0, "runs.pinn.problem.dim: Input should be greater than 0"),
         ("bounds.e8.formulation.dim", 0, "bounds.e8.formulation.dim: Input should be greater than"),
+        ("bounds.e8.formulation.conic_bits", 128, "bounds.e8.formulation.conic_bits: Extra inputs"),
+        (
+            "bounds.e8.formulation",
+            {"kind": "three_point", "dim": 8, "gap": 1.0e-12},
+            "bounds.e8.formulation.gap: expected at least 1e-9 in doubles, got 1e-12; raise",
+        ),
+        (
+            "bounds.e8.formulation",
+            {"kind": "three_point", "dim": 8, "conic_bits": 60},
+            "bounds.e8.formulation.conic_bits: expected 53 (doubles) or at least 64, got 60",
+        ),
         (
             "runs.op.dataset",
             "c",
@@ -113,6 +124,16 @@ def test_a_good_file_round_trips(tmp_path):
         ],
         ("runs.op.model.modes", [8, 8], "runs.op.model.modes: expected 1 numbers for dataset"),
         ("runs.op.model.modes", [40], "runs.op.model.modes: expected at most 32 on a training"),
+        (
+            "runs.pinn.problem",
+            {"kind": "three_body", "dim": 3},
+            "runs.pinn.problem.dim: expected at least 4 with zero_sum=True, got 3",
+        ),
+        (
+            "runs.pinn.problem",
+            {"kind": "parabolic", "equation": "heat", "dim": 50},
+            "runs.pinn.problem.dim: Input should be 10, 100, 1000 or 10000",
+        ),
         ("runs.pinn.problem.dim", 4, "runs.pinn.estimator.sampled_axes: expected at most"),
         ("runs.pinn.estimator.kind", "sdgdd", "runs.pinn.estimator: Input tag 'sdgdd' found"),
         ("seed", -1, "seed: Input should be greater than or equal to 0"),

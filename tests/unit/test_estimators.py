@@ -1,5 +1,6 @@
 import itertools
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,9 +8,10 @@ from torch import nn
 
 from pipeline.config import MLP, SDGD, Full, TwoBody
 from pipeline.errors import ConfigError
-from pipeline.estimators import full, jet, sdgd
-from pipeline.estimators.base import HardConstrained
+from pipeline.estimators import base, collapsed, full, sdgd
 from pipeline.models import mlp
+from pipeline.problems import inseparable
+from pipeline.problems.base import Operator, Trial
 from pipeline.problems.two_body import Problem
 
 CPU = torch.device("cpu")
@@ -33,11 +35,16 @@ def trial(dim, width=6, depth=4, seed=0, std=1.0):
     network = mlp.build(MLP(kind="mlp", width=width, depth=depth), dim).double()
     for parameter in network.parameters():
         nn.init.normal_(parameter, 0.0, std)
-    return HardConstrained(network, problem)
+    return problem.trial(network)
 
 
 def points(u, n=5, seed=1):
-    return u.problem.sample(n, torch.Generator().manual_seed(seed))
+    return inseparable.ball(n, u.factor.dim, torch.Generator().manual_seed(seed), torch.float64)
+
+
+def sampled(u, x, axes):
+    terms = sdgd.sampled_terms(u, x, Operator(x.shape[1]), torch.as_tensor(axes))
+    return terms.value, terms.second
 
 
 def dense_laplacian(u, x):
@@ -46,7 +53,7 @@ def dense_laplacian(u, x):
 
 
 def gradients(u, x, axes):
-    value, laplacian = sdgd.sampled_laplacian(u, x, axes)
+    value, laplacian = sampled(u, x, axes)
     return torch.autograd.grad((laplacian**2 + value).sum(), list(u.network.parameters()))
 
 
@@ -54,10 +61,10 @@ def gradients(u, x, axes):
 @pytest.mark.parametrize("num_axes", [1, 2, 4])
 def test_mean_over_all_index_sets_is_the_laplacian(wrap, num_axes):
     u = trial(dim=4)
-    u = HardConstrained(wrap(u.network), u.problem)
+    u = replace(u, network=wrap(u.network))
     x = points(u)
     subsets = list(itertools.combinations(range(4), num_axes))
-    estimates = [sdgd.sampled_laplacian(u, x, torch.tensor(axes))[1] for axes in subsets]
+    estimates = [sampled(u, x, torch.tensor(axes))[1] for axes in subsets]
     mean = torch.stack(estimates).mean(0)
     expected = dense_laplacian(u, x)
     torch.testing.assert_close(mean, expected, rtol=1e-12, atol=1e-12 * expected.abs().max().item())
@@ -67,9 +74,9 @@ def test_mean_over_all_index_sets_is_the_laplacian(wrap, num_axes):
 @pytest.mark.parametrize("wrap", [lambda net: net, Opaque], ids=["jets", "nested"])
 def test_all_axes_give_the_exact_laplacian_and_value(depth, wrap):
     u = trial(dim=6, depth=depth)
-    u = HardConstrained(wrap(u.network), u.problem)
+    u = replace(u, network=wrap(u.network))
     x = points(u)
-    value, laplacian = sdgd.sampled_laplacian(u, x, torch.randperm(6))
+    value, laplacian = sampled(u, x, torch.randperm(6))
     torch.testing.assert_close(value, u(x), rtol=1e-13, atol=1e-13)
     torch.testing.assert_close(laplacian, dense_laplacian(u, x), rtol=1e-11, atol=1e-11)
 
@@ -78,11 +85,9 @@ def test_all_axes_give_the_exact_laplacian_and_value(depth, wrap):
 def test_jets_and_nested_derivatives_agree_with_their_gradients(depth):
     u = trial(dim=9, depth=depth)
     x, axes = points(u), torch.tensor([7, 0, 3])
-    assert jet.supports(u.network) and not jet.supports(Opaque(u.network))
-    hidden = HardConstrained(Opaque(u.network), u.problem)
-    for fast, slow in zip(
-        sdgd.sampled_laplacian(u, x, axes), sdgd.sampled_laplacian(hidden, x, axes), strict=True
-    ):
+    assert collapsed.supports(u.network) and not collapsed.supports(Opaque(u.network))
+    hidden = replace(u, network=Opaque(u.network))
+    for fast, slow in zip(sampled(u, x, axes), sampled(hidden, x, axes), strict=True):
         torch.testing.assert_close(fast, slow, rtol=1e-12, atol=1e-12)
     for fast, slow in zip(gradients(u, x, axes), gradients(hidden, x, axes), strict=True):
         torch.testing.assert_close(fast, slow, rtol=1e-10, atol=1e-10)
@@ -96,21 +101,21 @@ def test_gradient_of_the_tanh_rule_passes_finite_differences():
 
     for shared in (1, 3):  # slopes shared by all points, or one set each
         parts = (draw(3, 4), draw(shared, 2, 4), draw(3, 4))
-        assert torch.autograd.gradcheck(jet._TanhJet.apply, parts)
+        assert torch.autograd.gradcheck(collapsed._TanhJet.apply, parts)
 
 
 def test_jets_are_used_for_a_constrained_mlp(monkeypatch):
     def fail(*_):
         raise AssertionError("fell back to nested derivatives")
 
-    monkeypatch.setattr(sdgd, "nested_sum", fail)
+    monkeypatch.setattr(base, "nested_derivatives", fail)
     u = trial(dim=5)
-    sdgd.sampled_laplacian(u, points(u), torch.arange(3))
+    sampled(u, points(u), torch.arange(3))
 
 
 def test_any_function_of_points_has_a_laplacian():
     x = torch.randn(4, 5, dtype=torch.float64)
-    value, laplacian = sdgd.sampled_laplacian(lambda y: (y**2).sum(-1), x, torch.tensor([1, 4]))
+    value, laplacian = sampled(Trial(lambda y: (y**2).sum(-1, keepdim=True)), x, [1, 4])
     torch.testing.assert_close(value, (x**2).sum(-1))
     torch.testing.assert_close(laplacian, torch.full((4,), 10.0, dtype=torch.float64))
 
@@ -119,8 +124,8 @@ def test_any_function_of_points_has_a_laplacian():
 def test_full_baseline_is_exact_for_every_chunk(chunk):
     u = trial(dim=10)
     x = points(u)
-    estimator = full.build(Full(kind="full", chunk=chunk))
-    value, laplacian = estimator(u, x, torch.Generator())
+    estimator = full.build(Full(kind="full", chunk=chunk), None, u.network)
+    value, laplacian, _, _ = estimator(u, x, Operator(10), torch.Generator())
     torch.testing.assert_close(value, u(x))
     torch.testing.assert_close(laplacian, dense_laplacian(u, x), rtol=1e-11, atol=1e-11)
     parameters = list(u.network.parameters())
@@ -145,11 +150,15 @@ def test_sampled_axes_are_distinct_reproducible_and_uniform():
 def test_estimator_draws_its_axes_from_the_generator():
     u = trial(dim=12)
     x = points(u)
-    estimator = sdgd.build(SDGD(kind="sdgd", sampled_axes=4))
+    built = sdgd.build(SDGD(kind="sdgd", sampled_axes=4), None, u.network)
+
+    def estimate(seed):
+        return built(u, x, Operator(12), torch.Generator().manual_seed(seed)).second
+
     axes = sdgd.draw_axes(12, 4, torch.Generator().manual_seed(5))
-    expected = sdgd.sampled_laplacian(u, x, axes)[1]
-    assert torch.equal(estimator(u, x, torch.Generator().manual_seed(5))[1], expected)
-    assert not torch.equal(estimator(u, x, torch.Generator().manual_seed(6))[1], expected)
+    expected = sampled(u, x, axes)[1]
+    assert torch.equal(estimate(5), expected)
+    assert not torch.equal(estimate(6), expected)
 
 
 @pytest.mark.parametrize(
@@ -164,4 +173,4 @@ def test_estimator_draws_its_axes_from_the_generator():
 def test_wrong_axes_are_refused_by_name(axes, message):
     u = trial(dim=5)
     with pytest.raises(ConfigError, match=re.escape(message)):
-        sdgd.sampled_laplacian(u, points(u), torch.tensor(axes, dtype=torch.int64))
+        sampled(u, points(u), torch.tensor(axes, dtype=torch.int64))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from pipeline.config import MLP
-from pipeline.estimators import jet
+from pipeline.estimators import collapsed
 from pipeline.models import mlp
 
 
@@ -11,7 +11,7 @@ def test_network_has_the_configured_layers():
     shapes = [tuple(p.shape) for p in network.parameters() if p.dim() == 2]
     assert shapes == [(128, 1000), (128, 128), (128, 128), (1, 128)]
     assert network(torch.zeros(3, 1000)).shape == (3, 1)
-    assert jet.supports(network)
+    assert collapsed.supports(network)
 
 
 @pytest.mark.parametrize("dim", [10, 1000, 20_000])
@@ -22,3 +22,9 @@ def test_initial_slope_does_not_depend_on_the_dimension(dim):
     x = torch.randn(64, dim)
     x /= x.norm(dim=1, keepdim=True)
     assert network[0](x).std().item() == pytest.approx(0.03, rel=0.1)
+
+
+def test_initial_slope_follows_the_size_of_the_points():
+    torch.manual_seed(0)
+    network = mlp.build(MLP(kind="mlp", width=256, depth=3), 400, radius=20.0)
+    assert network[0](torch.randn(64, 400)).std().item() == pytest.approx(0.03, rel=0.1)

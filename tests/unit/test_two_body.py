@@ -3,7 +3,10 @@ import pytest
 import torch
 
 from pipeline.config import TwoBody
-from pipeline.problems.two_body import Problem, draw_coefficients, relative_errors
+from pipeline.problems.base import Terms
+from pipeline.problems.inseparable import draw_coefficients
+from pipeline.problems.skill import relative_errors
+from pipeline.problems.two_body import Problem
 
 CPU = torch.device("cpu")
 EQUATIONS = ("poisson", "allen_cahn", "sine_gordon")
@@ -39,8 +42,8 @@ def test_residual_vanishes_for_the_exact_solution_only(equation):
     problem = make(5, equation)
     x = problem.sample(9, torch.Generator().manual_seed(0))
     u, laplacian, source = problem.exact(x), dense_laplacian(problem.exact, x), problem.source(x)
-    assert problem.residual(u, laplacian, source).abs().max() < 1e-11
-    off = problem.residual(u, laplacian + 1.0, source)
+    assert problem.residual(x, Terms(u, laplacian), source).abs().max() < 1e-11
+    off = problem.residual(x, Terms(u, laplacian + 1.0), source)
     torch.testing.assert_close(off, torch.ones_like(off))
 
 
@@ -54,11 +57,11 @@ def test_float32_source_agrees_with_float64_at_high_dimension():
 
 def test_coefficients_follow_the_published_seed():
     config = TwoBody(kind="two_body", dim=1000, coefficient_seed=7, zero_sum=False)
-    c = draw_coefficients(config)
+    c = draw_coefficients(config, 999)
     assert c.shape == (999,) and c.dtype == np.float64
     expected = np.random.Generator(np.random.PCG64(7)).standard_normal(999)
     np.testing.assert_array_equal(c, expected)
-    centred = draw_coefficients(config.model_copy(update={"zero_sum": True}))
+    centred = draw_coefficients(config.model_copy(update={"zero_sum": True}), 999)
     assert abs(centred.sum()) < 1e-11
     np.testing.assert_allclose(centred, expected - expected.mean(), rtol=0, atol=1e-15)
 
@@ -67,7 +70,7 @@ def test_solution_and_factor_vanish_on_the_sphere():
     problem = make(6)
     x = problem.sample(20, torch.Generator().manual_seed(0))
     x = x / x.norm(dim=1, keepdim=True)
-    assert problem.boundary_factor(x).abs().max() < 1e-14
+    assert problem.factor(x).abs().max() < 1e-14
     assert problem.exact(x).abs().max() < 1e-13
 
 
@@ -89,8 +92,8 @@ def trivial_errors(dim, num_draws, num_points):
     for seed in range(num_draws):
         problem = make(dim, dtype=torch.float32, zero_sum=False, coefficient_seed=seed)
         x = problem.sample(num_points, torch.Generator().manual_seed(seed))
-        u, q = problem.exact(x), problem.boundary_factor(x)
-        found.append(relative_errors([(u, u, q)]).trivial)
+        u, q = problem.exact(x), problem.factor(x)
+        found.append(relative_errors([(u, u, 0 * q, q)]).trivial)
         # To first order u = q (sin 1 Σc + cos 1 a·x), a_i = c_i + c_{i-1}; and for uniform radius
         # E r²q² / E q² = 1/7.
         c = np.pad(problem.coefficients, 1)
@@ -115,18 +118,22 @@ def test_plain_benchmark_is_nearly_degenerate(dim, published):
 def test_zero_sum_leaves_the_best_constant_with_nothing():
     problem = make(1000, dtype=torch.float32)
     x = problem.sample(2000, torch.Generator().manual_seed(0))
-    u, q = problem.exact(x), problem.boundary_factor(x)
-    assert relative_errors([(u, u, q)]).trivial > 0.99
+    u, q = problem.exact(x), problem.factor(x)
+    assert relative_errors([(u, u, 0 * q, q)]).trivial > 0.99
 
 
 def test_relative_errors_are_those_of_a_least_squares_fit_over_all_chunks():
     generator = torch.Generator().manual_seed(3)
-    u, v, q = (torch.rand(40, generator=generator, dtype=torch.float64) for _ in range(3))
-    chunks = [(u[i : i + 15], v[i : i + 15], q[i : i + 15]) for i in range(0, 40, 15)]
+    fields = [torch.rand(40, generator=generator, dtype=torch.float64) for _ in range(4)]
+    chunks = [tuple(field[i : i + 15] for field in fields) for i in range(0, 40, 15)]
     found = relative_errors(chunks)
-    c = np.linalg.lstsq(q.numpy()[:, None], u.numpy(), rcond=None)[0][0]
-    assert found.trivial == pytest.approx(float((c * q - u).norm() / u.norm()), rel=1e-12)
+    u, v, a, q = fields
+    c = np.linalg.lstsq(q.numpy()[:, None], (u - a).numpy(), rcond=None)[0][0]
+    assert found.trivial == pytest.approx(float((a + c * q - u).norm() / u.norm()), rel=1e-12)
     assert found.model == pytest.approx(float((v - u).norm() / u.norm()), rel=1e-12)
     assert found.skill == pytest.approx(found.trivial / found.model, rel=1e-12)
     # The best constant itself has skill one, by definition.
-    assert relative_errors([(u, c * q, q)]).skill == pytest.approx(1.0, rel=1e-9)
+    assert relative_errors([(u, a + c * q, a, q)]).skill == pytest.approx(1.0, rel=1e-9)
+    # Without b the trivial predictor is a.
+    alone = relative_errors([(u, v, a, 0 * q)])
+    assert alone.trivial == pytest.approx(float((a - u).norm() / u.norm()), rel=1e-12)

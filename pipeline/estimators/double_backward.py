@@ -1,0 +1,50 @@
+"""The published baseline: second derivatives of sampled axes by two reverse passes each."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pipeline import config
+from pipeline.estimators.base import Estimator, powers
+from pipeline.estimators.sdgd import draw_axes
+from pipeline.problems.base import Operator, Problem, Terms, Trial
+
+
+def build(config: config.DoubleBackward, problem: Problem, network: nn.Module) -> Estimator:
+    """Return the estimator that draws `sampled_axes` axes a call, shared by all points."""
+    return DoubleBackward(config.sampled_axes)
+
+
+@dataclass(frozen=True)
+class DoubleBackward:
+    """The terms from the axes that SDGD draws, by reverse over reverse mode on all of u: unbiased.
+
+    Cost: b + 1 backward passes recorded for another, each with all m derivatives of which one is
+    used. Reference: Hu et al., arXiv:2307.12306.
+    """
+
+    sampled_axes: int
+
+    def __call__(
+        self, u: Trial, x: Tensor, operator: Operator, generator: torch.Generator
+    ) -> Terms:
+        """Return unbiased estimates of the terms at the rows of `x`."""
+        axes = draw_axes(operator.dim, self.sampled_axes, generator).to(x.device)
+        scale = operator.dim / len(axes)
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            value = u(x)
+            (gradient,) = torch.autograd.grad(value.sum(), x, create_graph=True)
+            rows = [
+                torch.autograd.grad(gradient[:, axis].sum(), x, create_graph=True)[0][:, axis]
+                for axis in axes
+            ]
+        squares = operator.along(x.detach(), axes).squares(x.detach())
+        second = scale * (torch.stack(rows, 1) * squares).sum(1)
+        drift = None
+        if operator.drift is not None:
+            drift = operator.drift(x.detach()).along(gradient).squeeze(1)
+        power = operator.gradient_power
+        slopes = None if power is None else scale * powers(gradient[:, axes], power).sum(1)
+        return Terms(value, second, drift, slopes)

@@ -1,0 +1,154 @@
+"""The exact operator of a tanh network in as many directions as its first layer has units.
+
+N(x) = M(W x + c) has Σ_i ∂_i²N = tr(∇²M W Wᵀ) = Σ_j ∂²M along the columns of L, for any L with
+L Lᵀ = W Wᵀ: h directions replace d, and nothing is random. For the same reason |∇N|² is the sum
+of the squared slopes along them. Products with the known parts of u = A + B N need ∇N along ∇A(x)
+and ∇B(x), one direction a point each. Below d = 2h the axes themselves are used.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from pipeline import config
+from pipeline.errors import ConfigError
+from pipeline.estimators import collapsed
+from pipeline.estimators.base import Estimator, require_squares, terms_along
+from pipeline.estimators.gemm import linear, product
+from pipeline.problems.base import Operator, Problem, Terms, Trial
+from pipeline.problems.directions import Axes, Dense
+from pipeline.problems.functions import Jet
+
+
+def build(config: config.ExactGram, problem: Problem, network: nn.Module) -> Estimator:
+    """Return the estimator for this network.
+
+    Raises:
+        ConfigError: the network is no tanh network, the second-order term has weights, or the
+            gradient term is no sum of squares.
+    """
+    if not collapsed.supports(network):
+        raise ConfigError(
+            "estimator.kind: expected a network of linear layers and tanh for exact_gram,"
+            f" got {type(network).__name__}; choose jet"
+        )
+    if problem.operator.root_weights is not None:
+        raise ConfigError(
+            "estimator.kind: expected sdgd, taylor, jet, hutchinson, double_backward or full for a"
+            " second-order term whose weights depend on the point, got 'exact_gram'; sdgd with"
+            " sampled_axes = dim is exact, too"
+        )
+    require_squares(config.kind, problem.operator)
+    return ExactGram()
+
+
+@dataclass(frozen=True)
+class ExactGram:
+    """The exact terms. Cost: h + 2 forward passes and two products of h² d for W Wᵀ."""
+
+    def __call__(
+        self, u: Trial, x: Tensor, operator: Operator, generator: torch.Generator
+    ) -> Terms:
+        """Return the terms at the rows of `x`; draws nothing from `generator`."""
+        network, dim = u.network, operator.dim
+        assert isinstance(network, nn.Sequential) and isinstance(network[0], nn.Linear)
+        weight = network[0].weight
+        if dim <= 2 * len(weight):
+            return terms_along(u, x, operator, operator.every_axis(x), 1.0)
+        axes = Axes(torch.arange(dim, device=x.device))
+        a = None if u.offset is None else u.offset.jet(x, axes)
+        b = _one(x, dim) if u.factor is None else u.factor.jet(x, axes)
+        # Extra directions: ∇B, ∇A where the gradient term needs it, and the drift.
+        known = [b.slopes] if a is None or operator.gradient_power is None else [b.slopes, a.slopes]
+        more = [torch.nn.functional.pad(v, (0, x.shape[1] - dim)).unsqueeze(1) for v in known]
+        drift = None if operator.drift is None else operator.drift(x)
+        if drift is not None:
+            more.append(drift.vectors(x).expand(len(x), -1, -1))
+        value = linear(x, weight, network[0].bias)
+        start = gram_factor(weight[:, :dim]).T.unsqueeze(0)
+        extra = Dense(torch.cat(more, 1)).through(weight)
+        jet = collapsed.network_jet(network, value, start, extra)
+        assert jet.more is not None
+        n, first, second = (part.to(x.dtype) for part in jet[:3])
+        along = jet.more.to(x.dtype)
+
+        total = b.value * second + 2.0 * along[:, 0] + n * b.curvature
+        value = b.value * n
+        if a is not None:
+            total, value = total + a.curvature, value + a.value
+        return Terms(
+            value,
+            total,
+            None if drift is None else _drift(u, x, drift, n, b.value, along[:, -1]),
+            None if operator.gradient_power is None else _square(n, first, along, a, b),
+        )
+
+
+def _one(x: Tensor, dim: int) -> Jet:
+    one = torch.ones_like(x[:, 0])
+    return Jet(one, torch.zeros_like(x[:, :dim]), torch.zeros_like(one))
+
+
+def _drift(
+    u: Trial, x: Tensor, drift: Axes | Dense, n: Tensor, factor: Tensor, along: Tensor
+) -> Tensor:
+    """Return w·∇u by the product rule, (n,)."""
+    total = factor * along
+    for known, times in ((u.factor, n), (u.offset, None)):
+        if known is not None:
+            slope = known.slopes(x, drift).squeeze(1)
+            total = total + (slope if times is None else times * slope)
+    return total
+
+
+def _square(n: Tensor, first: Tensor, along: Tensor, a: Jet | None, b: Jet) -> Tensor:
+    """Return |∇u|² = |G|² + 2 B G·∇N + B² |∇N|² with G = ∇A + N ∇B, (n,)."""
+    known, cross = n.unsqueeze(1) * b.slopes, n * along[:, 0]
+    if a is not None:
+        known, cross = known + a.slopes, cross + along[:, 1]
+    squares = known.square().sum(1) + b.value.square() * first.square().sum(1)
+    return squares + 2.0 * b.value * cross
+
+
+def gram_factor(weight: Tensor) -> Tensor:
+    """Return L (h, h) with L Lᵀ = W Wᵀ for W = `weight` (h, d), whatever its rank.
+
+    Differentiable once in W for functions of L Lᵀ: L = W Q with Q (d, h) orthonormal and spanning
+    the rows of W; a change of Q at fixed W Wᵀ is a rotation of L, so that Q may be held fixed.
+    """
+    with torch.autocast(weight.device.type, enabled=False):
+        factor: Tensor = _GramFactor.apply(weight)  # type: ignore[no-untyped-call]
+    return factor
+
+
+class _GramFactor(torch.autograd.Function):
+    """By Cholesky in float64; by eigenvectors where the Gram matrix is not positive definite."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor) -> Tensor:
+        gram = product(weight, weight).double()
+        factor, failed = torch.linalg.cholesky_ex(gram)
+        if int(failed):
+            values, vectors = torch.linalg.eigh(gram)
+            kept = values > torch.finfo(weight.dtype).eps * len(gram) * values[-1]
+            roots = torch.where(kept, values.clamp_min(0.0).sqrt(), 0.0)
+            factor = vectors * roots
+            inverse = torch.where(kept, 1.0 / roots, 0.0)[:, None] * vectors.T
+        else:
+            one = torch.eye(len(gram), device=gram.device, dtype=gram.dtype)
+            inverse = torch.linalg.solve_triangular(factor, one, upper=False)
+        ctx.save_for_backward(weight, inverse)
+        result: Tensor = factor.to(weight.dtype)
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        # L = W Q and Qᵀ = L⁻¹ W.
+        weight, inverse = ctx.saved_tensors
+        (grad,) = grads
+        change = (grad.double() @ inverse).to(weight.dtype)
+        return product(change, weight.T)

@@ -1,0 +1,57 @@
+"""Matrix products in float32 by oneDNN, where torch would take MKL.
+
+MKL keeps to 256-bit instructions on processors that are not Intel's; oneDNN, which every x86 build
+of torch contains, uses what the processor has. Measured on an AMD EPYC with AVX-512, one thread:
+1600 x 128 by 128 x 128, 219 against 107 GF/s (and the same bits); 100 x 100,000 by 100,000 x 128,
+191 against 89. Small products, and anything but float32 on an x86 CPU, go the usual way.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+_IS_FASTER: bool = torch.backends.mkldnn.is_available() and torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
+# Multiplications of a product below which oneDNN's 10 µs a call are not won back.
+_LEAST = 2**20
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return x weightᵀ + bias for `x` (..., m) and `weight` (w, m), strided views allowed.
+
+    Not differentiable: for use in forward and backward passes written by hand.
+    """
+    is_plain = x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32
+    if not (_IS_FASTER and is_plain and x.numel() * len(weight) >= _LEAST):
+        return functional.linear(x, weight, bias)
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return result
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return x weightᵀ + bias, differentiable once; `functional.linear` under autocast."""
+    if torch.is_autocast_enabled(x.device.type):
+        return functional.linear(x, weight, bias)
+    result: Tensor = _Linear.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return product(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        (grad,) = grads
+        rows = grad.flatten(0, -2)
+        return (
+            product(grad, weight.T) if ctx.needs_input_grad[0] else None,
+            product(rows.T, x.flatten(0, -2).T) if ctx.needs_input_grad[1] else None,
+            rows.sum(0) if ctx.needs_input_grad[2] else None,
+        )

@@ -1,0 +1,139 @@
+"""What problems, estimators and training agree on.
+
+An equation L u = f is made of few terms. Along axes i = 0 .. d-1 of space the second-order term
+Σ_i a_i(x) ∂_i²u and the gradient term Σ_i |∂_i u|^p, which cost d directions and so are estimated;
+along one direction w(x) the drift w·∇u (time derivatives belong to it), which is computed. A
+problem says by its `Operator` which of them it has and puts the residual together from `Terms`;
+an estimator returns exactly those and knows nothing else of the problem.
+
+Shapes: n points, m coordinates (d of space, then time where there is time).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.problems.directions import Axes, Directions
+from pipeline.problems.functions import Function, Product, Sum
+
+
+@dataclass(frozen=True)
+class Operator:
+    """The terms of an equation in `dim` axes of space.
+
+    root_weights: (x, index) -> the roots of a_i(x) for the axes of `index`, (n, b); None for 1.
+    drift: x -> the direction w(x), one a point; None without the term.
+    gradient_power: p, or None without the term. It comes with a_i = 1 only.
+    """
+
+    dim: int
+    root_weights: Callable[[Tensor, Tensor], Tensor] | None = None
+    drift: Callable[[Tensor], Directions] | None = None
+    gradient_power: float | None = None
+
+    def __post_init__(self) -> None:
+        assert self.root_weights is None or self.gradient_power is None
+
+    def along(self, x: Tensor, index: Tensor) -> Axes:
+        """Return the directions √a_i(x) e_i of the axes in `index` (b,)."""
+        return Axes(index, None if self.root_weights is None else self.root_weights(x, index))
+
+    def every_axis(self, x: Tensor) -> Axes:
+        """Return the directions √a_i(x) e_i of all d axes."""
+        return self.along(x, torch.arange(self.dim, device=x.device))
+
+
+class Terms(NamedTuple):
+    """What a residual is made of, each (n,); None where the operator has no such term."""
+
+    value: Tensor  # u
+    second: Tensor  # Σ_i a_i ∂_i²u
+    drift: Tensor | None = None  # w·∇u
+    gradient: Tensor | None = None  # Σ_i |∂_i u|^p
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The trial function u = A + B N: the conditions on u hold for every network N.
+
+    B vanishes where u is prescribed, and A has the prescribed values. None is A = 0 and B = 1.
+    """
+
+    network: nn.Module
+    offset: Function | None = None
+    factor: Function | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return u at the rows of `x`, shape (n,)."""
+        u: Tensor = self.network(x).squeeze(-1)
+        if self.factor is not None:
+            u = self.factor(x) * u
+        return u if self.offset is None else self.offset(x) + u
+
+    def plus(self, part: Function) -> "Trial":
+        """Return A + B (N + P) for a known P = `part`: N stays the network, B P joins A."""
+        known = part if self.factor is None else Product(self.factor, part)
+        offset = known if self.offset is None else Sum(self.offset, known)
+        return Trial(self.network, offset, self.factor)
+
+
+class Reference(NamedTuple):
+    """What a model is compared with: values (n,), and half the width of their 95% interval (n,).
+
+    The latter is None if the values are exact up to rounding; NaN marks unknown values.
+    """
+
+    value: Tensor
+    error: Tensor | None = None
+
+
+class Problem(Protocol):
+    """A boundary-value problem on one device, `pipeline.problems.<kind>.Problem`.
+
+    Built of (configuration, device, dtype). `num_inputs` is m; `radius` is the size of a typical
+    point; residuals over `residual_scale` are of order one for a network of order one.
+    """
+
+    num_inputs: int
+    radius: float
+    residual_scale: float
+    operator: Operator
+
+    def sample(self, num_points: int, generator: torch.Generator) -> Tensor:
+        """Return training points (n, m), drawn on the generator's device, on the problem's."""
+        ...
+
+    def sample_test(self, num_points: int, generator: torch.Generator) -> Tensor:
+        """Return test points (at most n, m)."""
+        ...
+
+    def trial(self, network: nn.Module) -> Trial:
+        """Return the ansatz of this problem around `network`."""
+        ...
+
+    def source(self, x: Tensor) -> Tensor:
+        """Return what of the equation depends on the points alone, (n,)."""
+        ...
+
+    def residual(self, x: Tensor, terms: Terms, source: Tensor) -> Tensor:
+        """Return L u - f, (n,): affine in the estimated terms, so unbiased if they are."""
+        ...
+
+    def reference(self, x: Tensor) -> Reference:
+        """Return the solution at the rows of `x`."""
+        ...
+
+    def trivial(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a and b, both (n,): the best of the a + C b is what is known without learning."""
+        ...
+
+    def ray(self, radius: Tensor, generator: torch.Generator) -> Tensor:
+        """Return points (k, m) on a line from the origin of space, at `radius` (k,) in [0, 1]."""
+        ...
+
+    def description(self) -> dict[str, Tensor]:
+        """Return arrays that determine the problem beside its configuration, to be stored."""
+        ...

@@ -1,0 +1,68 @@
+"""Directions along which functions are differentiated: scaled basis vectors, or any vectors.
+
+Shapes: n points, b directions, m coordinates, w units. A leading dimension "1|n" is 1 where the
+directions are the same at all points: what is computed from them then is, too, and is shared.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The basis vectors e_i of `index`, each times its `factor` at a point."""
+
+    index: Tensor  # (b,) int64
+    factor: Tensor | None = None  # (1|n, b); None for one
+
+    def along(self, vectors: Tensor) -> Tensor:
+        """Return the inner products with the rows of `vectors` (1|n, m): (1|n, b)."""
+        picked = vectors[:, self.index]
+        return picked if self.factor is None else self.factor * picked
+
+    def through(self, weight: Tensor) -> Tensor:
+        """Return the images under `weight` (w, m): (1|n, b, w), gathered columns."""
+        columns = weight[:, self.index].T.unsqueeze(0)
+        return columns if self.factor is None else self.factor.unsqueeze(-1) * columns
+
+    def squares(self, like: Tensor) -> Tensor:
+        """Return the squared lengths, (1|n, b), in the type of `like`."""
+        if self.factor is None:
+            return torch.ones(1, len(self.index), device=like.device, dtype=like.dtype)
+        return self.factor.square()
+
+    def vectors(self, x: Tensor) -> Tensor:
+        """Return the directions themselves, (1|n, b, m), in the type of the points `x` (n, m)."""
+        rows = torch.zeros(len(self.index), x.shape[1], device=x.device, dtype=x.dtype)
+        rows[torch.arange(len(self.index), device=x.device), self.index] = 1.0
+        return rows.unsqueeze(0) if self.factor is None else self.factor.unsqueeze(-1) * rows
+
+
+@dataclass(frozen=True)
+class Dense:
+    """The rows of `rows`, (1|n, b, m)."""
+
+    rows: Tensor
+
+    def along(self, vectors: Tensor) -> Tensor:
+        """Return the inner products with the rows of `vectors` (1|n, m): (1|n, b)."""
+        if self.rows.shape[0] == 1:
+            return vectors @ self.rows[0].T
+        return torch.einsum("nbm,nm->nb", self.rows, vectors.expand(len(self.rows), -1))
+
+    def through(self, weight: Tensor) -> Tensor:
+        """Return the images under `weight` (w, m): (1|n, b, w)."""
+        return self.rows @ weight.T
+
+    def squares(self, like: Tensor) -> Tensor:
+        """Return the squared lengths, (1|n, b)."""
+        return self.rows.square().sum(-1)
+
+    def vectors(self, x: Tensor) -> Tensor:
+        """Return the directions themselves, (1|n, b, m)."""
+        return self.rows
+
+
+Directions = Axes | Dense

@@ -1,0 +1,200 @@
+"""What the inseparable solutions u = q Σ on the unit ball share; q = 1 - |x|².
+
+The equation is Δu + g(u) = f with g = 0 (Poisson), u - u³ (Allen–Cahn) or sin u (Sine-Gordon); u
+vanishes on the sphere and f is computed from u. Points are uniform in direction and in radius.
+
+At high d Σ is close to a constant, and a network that learns one constant C in Cq already looks
+accurate: hence coefficients with Σc = 0 (`zero_sum`), and Cq as the trivial predictor.
+
+Source: Hu, Shukla, Karniadakis, Kawaguchi, arXiv:2307.12306.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipeline.config import Inseparable as Config
+from pipeline.problems.base import Operator, Reference, Terms, Trial
+from pipeline.problems.functions import Radial
+from pipeline.problems.stability import Stability
+
+TILE = 16_384
+"""Axes that are drawn together, from one stream of random numbers: part of what a seed means."""
+
+# Numbers of an intermediate result that stay in cache (measured from 100 to 100,000 axes), and
+# those that keep a GPU busy.
+_BLOCK, _BLOCK_GPU = 2**17, 2**24
+
+
+class Inseparable(ABC):
+    """The boundary-value problem of one configuration on one device.
+
+    `amplitude` is the size of Σ at a typical point: u = amplitude q N.
+    """
+
+    radius = 1.0
+    amplitude = 1.0
+    num_coefficients: int
+
+    def __init__(self, config: Config, device: torch.device, dtype: torch.dtype):
+        self.config = config
+        self.dim = self.num_inputs = config.dim
+        self.device = device
+        self.dtype = dtype
+        self.coefficients = draw_coefficients(config, self.num_coefficients)
+        self._c = torch.from_numpy(self.coefficients).to(device, dtype)
+        self.operator = Operator(self.dim)
+        # 1 - 3u² and cos u are at most 1.
+        self.stability = Stability(self.dim, 0.0 if config.equation == "poisson" else 1.0)
+        self.bump = Radial(self.dim, partial(_bump, 1.0))
+        self.factor = Radial(self.dim, partial(_bump, self.amplitude))
+        # Δ(qN) contains -2dN, which dominates at high d: residual / (2d) ≈ Σ - N.
+        self.residual_scale = 2.0 * config.dim * self.amplitude
+
+    @abstractmethod
+    def exact(self, x: Tensor) -> Tensor:
+        """Return u at the rows of `x`, shape (n,)."""
+
+    @abstractmethod
+    def source(self, x: Tensor) -> Tensor:
+        """Return f = Δu + g(u) of the exact solution, shape (n,)."""
+
+    def sample(self, num_points: int, generator: torch.Generator) -> Tensor:
+        """Return (n, d) points: uniform direction, radius U^`radius_exponent`.
+
+        Drawn on the generator's device (a CPU generator gives the same points everywhere) and
+        moved to the problem's.
+        """
+        exponent = self.config.radius_exponent
+        return ball(num_points, self.dim, generator, self.dtype, exponent).to(self.device)
+
+    def sample_test(self, num_points: int, generator: torch.Generator) -> Tensor:
+        """Return (n, d) points with radius uniform on (0, 1), as published."""
+        return ball(num_points, self.dim, generator, self.dtype).to(self.device)
+
+    def trial(self, network: nn.Module) -> Trial:
+        """Return u = amplitude q N, zero on the sphere."""
+        return Trial(network, None, self.factor)
+
+    def residual(self, x: Tensor, terms: Terms, source: Tensor) -> Tensor:
+        """Return Δu + g(u) - f, shape (n,)."""
+        return terms.second + self.nonlinearity(terms.value) - source
+
+    def reference(self, x: Tensor) -> Reference:
+        """Return the exact solution."""
+        return Reference(self.exact(x))
+
+    def trivial(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return 0 and q: a multiple of q has learnt nothing but the boundary."""
+        q = self.bump(x)
+        return torch.zeros_like(q), q
+
+    def ray(self, radius: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the points at `radius` along a random direction, the last on the sphere."""
+        direction = self.sample(1, generator)
+        ray: Tensor = radius[:, None] * direction / torch.linalg.vector_norm(direction)
+        return ray
+
+    def description(self) -> dict[str, Tensor]:
+        """Return the coefficients c in float64."""
+        return {"coefficients": torch.from_numpy(self.coefficients)}
+
+    def summed(self, x: Tensor, inner: Callable[[Tensor, Tensor], tuple[Tensor, ...]]) -> Tensor:
+        """Return the sums over all i of k sums over some i, (k, n): block by block, in cache.
+
+        `inner` is called with some points (r, w + bodies - 1) and the c (w,) of w consecutive i;
+        it returns k tensors (r,).
+        """
+        block = _BLOCK if x.device.type == "cpu" else _BLOCK_GPU
+        width = min(block, self.num_coefficients)
+        coefficients = torch.split(self._c, width)
+        rows = []
+        for points in torch.split(x, max(1, block // width)):
+            parts = [
+                torch.stack(inner(points[:, i : i + len(c) + self.config.bodies - 1], c))
+                for i, c in zip(range(0, x.shape[1], width), coefficients, strict=False)
+            ]
+            rows.append(parts[0] if len(parts) == 1 else torch.stack(parts).sum(0))
+        return torch.cat(rows, 1)
+
+    def nonlinearity(self, u: Tensor) -> Tensor:
+        """Return g(u) of the equation Δu + g(u) = f."""
+        match self.config.equation:
+            case "poisson":
+                return torch.zeros_like(u)
+            case "allen_cahn":
+                return u - u**3
+            case "sine_gordon":
+                return u.sin()
+
+
+def _bump(amplitude: float, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return amplitude * (1.0 - s), torch.full_like(s, -amplitude), torch.zeros_like(s)
+
+
+def ball(
+    num_points: int,
+    dim: int,
+    generator: torch.Generator,
+    dtype: torch.dtype,
+    exponent: float = 1.0,
+) -> Tensor:
+    """Return (n, d) points of the unit ball: uniform direction, radius U^exponent.
+
+    Above `TILE` axes each tile of them is drawn from its own stream (`normal_tile`), so that a
+    process can draw some of the axes alone.
+    """
+    where = generator.device
+    if dim <= TILE:
+        x = torch.randn(num_points, dim, generator=generator, device=where, dtype=dtype)
+        length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    else:
+        stream = draw_stream(generator)
+        x = torch.empty(num_points, dim, device=where, dtype=dtype)
+        square = torch.zeros(num_points, 1, device=where, dtype=dtype)
+        for tile, part in enumerate(torch.split(x, TILE, dim=1)):
+            normal = normal_tile(stream, tile, num_points, dim, where, dtype)
+            square += torch.linalg.vector_norm(normal, dim=1, keepdim=True).square_()
+            part.copy_(normal)
+        length = square.sqrt_()
+    radius = torch.rand(num_points, 1, generator=generator, device=where, dtype=dtype)
+    if exponent != 1.0:
+        radius.pow_(exponent)
+    return x.mul_(radius / length)
+
+
+def draw_stream(generator: torch.Generator) -> int:
+    """Return a number that names the tiles' streams of one draw, from `generator`."""
+    return int(torch.randint(2**62, (), generator=generator, device=generator.device))
+
+
+def normal_tile(
+    stream: int,
+    tile: int,
+    num_points: int,
+    dim: int,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Tensor:
+    """Return standard normal numbers for axes tile * TILE to (tile + 1) * TILE, at most `dim`.
+
+    Shape (n, width); they depend on (`stream`, `tile`) and the shape alone.
+    """
+    width = min(TILE, dim - tile * TILE)
+    state = np.random.SeedSequence((stream, tile)).generate_state(1, np.uint64)[0]
+    generator = torch.Generator(device).manual_seed(int(state >> np.uint64(1)))
+    return torch.randn(num_points, width, generator=generator, device=device, dtype=dtype)
+
+
+def draw_coefficients(config: Config, number: int) -> np.ndarray:
+    """Return c (number,) in float64: standard normal by PCG64, centred if `zero_sum`.
+
+    The published seed `coefficient_seed` determines them on every machine.
+    """
+    rng = np.random.Generator(np.random.PCG64(config.coefficient_seed))
+    c = rng.standard_normal(number)
+    return c - c.mean() if config.zero_sum else c

@@ -1,0 +1,55 @@
+"""Titles: runs with equal ones are compared, so that different problems must differ."""
+
+from training_fixtures import pinn_run
+
+from pipeline.aggregate.describe import dimension, method_title, problem_title
+from pipeline.config import Experiment, PinnRun
+
+PROBLEMS = [
+    {"kind": "two_body", "dim": 10},
+    {"kind": "two_body", "dim": 100},
+    {"kind": "two_body", "dim": 10, "equation": "poisson"},
+    {"kind": "two_body", "dim": 10, "coefficient_seed": 1},
+    {"kind": "two_body", "dim": 10, "zero_sum": False},
+    {"kind": "three_body", "dim": 10},
+    *[{"kind": "parabolic", "dim": 10, "equation": e}
+      for e in ("heat", "allen_cahn", "sine_gordon")],
+    *[{"kind": "hjb", "dim": 10, "equation": e} for e in ("lqg", "rosenbrock", "lin")],
+    {"kind": "hjb", "dim": 10, "equation": "lqg", "mu": 0.5},
+    *[{"kind": k, "dim": 10}
+      for k in ("black_scholes_barenblatt", "fokker_planck", "schroedinger")],
+]  # fmt: skip
+ESTIMATORS = [
+    *[{"kind": k, "sampled_axes": 4} for k in ("sdgd", "jet", "double_backward", "auto")],
+    {"kind": "taylor", "num_directions": 4},
+    {"kind": "hutchinson"},
+    {"kind": "hutchinson", "distribution": "gaussian"},
+    {"kind": "exact_gram"},
+    {"kind": "full"},
+]
+
+
+def test_every_problem_and_estimator_has_its_own_title():
+    base = pinn_run().model_dump(mode="json")
+    nothing = Experiment(schema_version=1, seed=0)
+    runs = [PinnRun.model_validate(base | {"problem": problem}) for problem in PROBLEMS]
+    titles = [problem_title(run, nothing) for run in runs]
+    assert len(set(titles)) == len(PROBLEMS)
+    for run, title in zip(runs, titles, strict=True):
+        assert f"{dimension(run):,}" in title
+    methods = [
+        method_title(PinnRun.model_validate(base | {"estimator": e, "train": base["train"] | t}))
+        for e in ESTIMATORS
+        for t in ({}, {"loss": "unbiased"}, {"index_sets": 2})
+    ]
+    assert len(set(methods)) == 3 * len(ESTIMATORS)
+
+
+def test_a_network_that_stays_zero_is_not_named():
+    run = pinn_run().model_dump()
+    run["model"] |= {"skip": "quadratic"}
+    run["train"] |= {"num_workers": 1, "optimizer": {"kind": "kaczmarz", "network_after": 1.0}}
+    assert method_title(PinnRun.model_validate(run)) == "quadratic polynomial by Kaczmarz steps"
+    run["train"]["optimizer"]["network_after"] = 0.5
+    title = method_title(PinnRun.model_validate(run))
+    assert "MLP" in title and "+ quadratic polynomial by Kaczmarz steps" in title

@@ -1,0 +1,289 @@
+"""Every estimator on every operator: unbiased, exhaustively, against dense derivatives."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline import config
+from pipeline.errors import ConfigError
+from pipeline.estimators import collapsed, exact_gram, hutchinson, jet, sdgd, taylor
+from pipeline.estimators.double_backward import DoubleBackward
+from pipeline.estimators.exact_gram import ExactGram, gram_factor
+from pipeline.estimators.full import Full
+from pipeline.models import mlp
+from pipeline.problems import hjb
+from pipeline.problems.base import Operator, Terms, Trial
+from pipeline.problems.directions import Axes, Dense
+from pipeline.problems.functions import Expression, Known, Radial, time_factor
+
+D = 4
+CPU = torch.device("cpu")
+
+
+def drift(x):
+    return Dense(torch.cat([0.3 * x[:, :D], torch.ones_like(x[:, :1])], 1).unsqueeze(1))
+
+
+OPERATORS = {
+    "laplacian": Operator(D),
+    "drift": Operator(D, drift=drift),
+    "time": Operator(D, drift=lambda x: Axes(torch.tensor([D]))),
+    "weights": Operator(D, root_weights=lambda x, index: x[:, index], drift=drift),
+    "squares": Operator(D, drift=drift, gradient_power=2.0),
+    "powers": Operator(D, drift=drift, gradient_power=1.75),
+}
+
+
+def bell(s):
+    inverse = 1.0 / (3.0 + s)
+    return inverse, -(inverse**2), 2.0 * inverse**3
+
+
+def ansatz(network, kind):
+    like = torch.empty(0, dtype=torch.float64)
+    offsets = {
+        "radial": Radial(D, bell),
+        "expression": Expression(lambda x: (x[:, 0] * x[:, 1]).sin() + x[:, D] ** 2),
+        "known": hjb.Rosenbrock.draw(D, 3).log_one_plus(),
+        "none": None,
+        "bare": None,
+    }
+    factors = {
+        "radial": time_factor(D, 1.5, 1.0, like),
+        "expression": Radial(D, lambda s: (1.0 - s, -torch.ones_like(s), torch.zeros_like(s))),
+        "known": Known(lambda x: 1.0 + x[:, D] ** 2, lambda x: 2.0 * torch.cat(
+            [torch.zeros_like(x[:, :D]), x[:, D:]], 1)),
+        "none": Radial(D, bell),
+        "bare": None,
+    }  # fmt: skip
+    return Trial(network, offsets[kind], factors[kind])
+
+
+ANSATZES = ["radial", "expression", "known", "none", "bare"]
+
+
+def network(num_inputs=D + 1, width=3, depth=4, seed=0):
+    torch.manual_seed(seed)
+    net = mlp.build(config.MLP(kind="mlp", width=width, depth=depth), num_inputs).double()
+    for parameter in net.parameters():
+        nn.init.normal_(parameter, 0.0, 0.8)
+    return net
+
+
+def points(dim=D, n=3):
+    return torch.randn(n, dim + 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def dense_terms(u, x, operator):
+    """The definition of the terms, from dense gradients and Hessians."""
+    d = operator.dim
+    single = lambda y: u(y[None])[0]  # noqa: E731
+    gradient = torch.func.vmap(torch.func.grad(single))(x)
+    diagonal = torch.func.vmap(torch.func.hessian(single))(x).diagonal(dim1=1, dim2=2)[:, :d]
+    if operator.root_weights is not None:
+        diagonal = operator.root_weights(x, torch.arange(d)).square() * diagonal
+    along = None
+    if operator.drift is not None:
+        vectors = operator.drift(x).vectors(x).expand(len(x), -1, -1)[:, 0]
+        along = (vectors * gradient).sum(1)
+    slopes = None
+    if operator.gradient_power is not None:
+        slopes = (gradient[:, :d].abs() ** operator.gradient_power).sum(1)
+    return Terms(u(x), diagonal.sum(1), along, slopes)
+
+
+def check(found, expected):
+    for name, mine, theirs in zip(Terms._fields, found, expected, strict=True):
+        assert (mine is None) == (theirs is None), name
+        if mine is not None:
+            torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-10, msg=name)
+
+
+def mean(all_terms):
+    columns = zip(*all_terms, strict=True)
+    return Terms(*(None if c[0] is None else torch.stack(c).mean(0) for c in columns))
+
+
+def parameter_gradient(u, terms):
+    weight = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64)
+    loss = sum((weight * part**2).sum() for part in terms if part is not None)
+    return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(u.network.parameters()))])
+
+
+@pytest.mark.parametrize("collapse", [True, False], ids=["collapsed", "nested"])
+@pytest.mark.parametrize("kind", ANSATZES)
+@pytest.mark.parametrize("name", OPERATORS)
+def test_mean_over_all_index_sets_is_the_operator(name, kind, collapse):
+    u, x, operator = ansatz(network(), kind), points(), OPERATORS[name]
+    for number in (1, 3):
+        sets = [torch.tensor(s) for s in itertools.combinations(range(D), number)]
+        found = mean([sdgd.sampled_terms(u, x, operator, s, collapse=collapse) for s in sets])
+        check(found, dense_terms(u, x, operator))
+
+
+@pytest.mark.parametrize("kind", ANSATZES)
+@pytest.mark.parametrize("name", [name for name in OPERATORS if name != "powers"])
+def test_mean_over_all_signs_is_the_operator(name, kind):
+    u, x, operator = ansatz(network(), kind), points(), OPERATORS[name]
+    signs = list(itertools.product((-1.0, 1.0), repeat=D))
+    one = [hutchinson.directed_terms(u, x, operator, torch.tensor([s])) for s in signs]
+    check(mean(one), dense_terms(u, x, operator))
+    # The factor 1/b: two directions at once give the mean of both.
+    two = hutchinson.directed_terms(u, x, operator, torch.tensor([signs[3], signs[6]]))
+    check(two, mean([one[3], one[6]]))
+
+
+def test_normal_directions_are_unbiased_by_their_second_moments():
+    """Gauss–Hermite nodes ±1 with weight ½ have the moments of a normal variable up to order 3.
+
+    The estimate is quadratic in v, so its mean over normal directions is that over signs; that the
+    directions drawn have unit covariance is what is left to test.
+    """
+    built = hutchinson.Hutchinson(20_000, "gaussian")
+    seen = []
+
+    def field(y):
+        return y[:, :1] * 0.0
+
+    original = hutchinson.directed_terms
+    hutchinson.directed_terms = lambda u, x, operator, drawn: seen.append(drawn)
+    try:
+        built(Trial(field), points(), Operator(D), torch.Generator().manual_seed(0))
+    finally:
+        hutchinson.directed_terms = original
+    covariance = seen[0].T @ seen[0] / 20_000
+    assert (covariance - torch.eye(D)).abs().max() < 0.05
+    assert len(seen[0].unique()) > 70_000
+
+
+@pytest.mark.parametrize("kind", ANSATZES)
+@pytest.mark.parametrize("name", OPERATORS)
+def test_double_backward_and_full_are_exact_with_all_axes(name, kind):
+    u, x, operator = ansatz(network(), kind), points(), OPERATORS[name]
+    for estimator in (DoubleBackward(D), Full(3)):
+        expected = dense_terms(u, x, operator)
+        found = estimator(u, x, operator, torch.Generator().manual_seed(0))
+        check(found, expected)
+        torch.testing.assert_close(
+            parameter_gradient(u, found), parameter_gradient(u, expected), rtol=1e-8, atol=1e-8
+        )
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_double_backward_estimates_what_sdgd_does(name):
+    u, x, operator = ansatz(network(), "none"), points(), OPERATORS[name]
+    both = [
+        estimator(u, x, operator, torch.Generator().manual_seed(3))
+        for estimator in (DoubleBackward(2), sdgd.SDGD(2), sdgd.SDGD(2, collapse=False))
+    ]
+    check(both[0], both[1])
+    check(both[2], both[1])
+
+
+@pytest.mark.parametrize("width", [1, 3, 7])
+@pytest.mark.parametrize("kind", ["radial", "known", "none", "bare"])
+@pytest.mark.parametrize("name", ["laplacian", "drift", "time", "squares"])
+def test_the_gram_matrix_gives_the_exact_operator_and_its_gradient(monkeypatch, name, kind, width):
+    u, x, operator = ansatz(network(width=width), kind), points(), OPERATORS[name]
+    used = []
+    monkeypatch.setattr(
+        exact_gram, "gram_factor", lambda weight: used.append(1) or gram_factor(weight)
+    )
+    found = ExactGram()(u, x, operator, torch.Generator())
+    assert bool(used) == (2 * width < D)
+    expected = dense_terms(u, x, operator)
+    check(found, expected)
+    torch.testing.assert_close(
+        parameter_gradient(u, found), parameter_gradient(u, expected), rtol=1e-8, atol=1e-8
+    )
+
+
+@pytest.mark.parametrize("rank", [5, 3], ids=["full rank", "two units too many"])
+def test_the_factor_of_a_gram_matrix_has_its_gradient(rank):
+    generator = torch.Generator().manual_seed(0)
+    left = torch.randn(5, rank, generator=generator, dtype=torch.float64)
+    weight = (left @ torch.randn(rank, 12, generator=generator, dtype=torch.float64)).detach()
+    weight.requires_grad_()
+    factor = gram_factor(weight)
+    torch.testing.assert_close(factor @ factor.T, weight @ weight.T, rtol=1e-10, atol=1e-10)
+    test = torch.randn(5, 5, generator=generator, dtype=torch.float64)
+    test = test + test.T
+    (found,) = torch.autograd.grad((test * (factor @ factor.T)).sin().sum(), weight)
+    (expected,) = torch.autograd.grad((test * (weight @ weight.T)).sin().sum(), weight)
+    # Of a rank-deficient matrix directions out of the row space are not followed, nor needed.
+    torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8)
+
+
+def test_the_gram_estimator_agrees_in_float32_at_high_dimension():
+    d = 600
+    single = network(d, width=32).float()
+    for parameter in single.parameters():
+        nn.init.normal_(parameter, 0.0, 1.0 / math.sqrt(parameter.shape[-1]))
+    x = torch.randn(4, d, generator=torch.Generator().manual_seed(0))
+    operator = Operator(d)
+    u = Trial(single, None, Radial(d, lambda s: (1 - s, -torch.ones_like(s), 0 * s)))
+    found = ExactGram()(u, x, operator, torch.Generator()).second
+    expected = sdgd.sampled_terms(u, x, operator, torch.arange(d)).second
+    torch.testing.assert_close(found, expected, rtol=2e-4, atol=2e-4 * expected.abs().max().item())
+
+
+def test_taylor_and_jet_are_sdgd_by_other_means():
+    net = network()
+    build = taylor.build(config.Taylor(kind="taylor", num_directions=3), None, net)
+    assert build == sdgd.SDGD(3)
+    build = jet.build(config.Jet(kind="jet", sampled_axes=2), None, net)
+    assert build == sdgd.SDGD(2, collapse=False)
+
+
+class Convolution(nn.Module):
+    """Any torch module: not a stack of linear layers."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.inner = nn.Conv1d(1, 2, 3, padding=1).double()
+        self.gate = nn.Linear(2 * (D + 1), 1).double()
+
+    def forward(self, x):
+        h = nn.functional.softplus(self.inner(x[:, None])).flatten(1)
+        return self.gate(h * h.sigmoid())
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_any_module_has_an_estimate(name):
+    u, x, operator = ansatz(Convolution(), "radial"), points(), OPERATORS[name]
+    assert not collapsed.supports(u.network)
+    sets = [torch.tensor(s) for s in itertools.combinations(range(D), 2)]
+    found = mean([sdgd.sampled_terms(u, x, operator, s) for s in sets])
+    check(found, dense_terms(u, x, operator))
+
+
+class _Stub:
+    def __init__(self, operator):
+        self.operator = operator
+
+
+def test_estimators_refuse_what_they_would_get_wrong():
+    net, lin, weights = network(), _Stub(OPERATORS["powers"]), _Stub(OPERATORS["weights"])
+    gram = config.ExactGram(kind="exact_gram")
+    signs = config.Hutchinson(kind="hutchinson")
+    for build, settings in ((exact_gram.build, gram), (hutchinson.build, signs)):
+        with pytest.raises(ConfigError, match=r"for the gradient term Σ \|u_i\|\^1.75, got"):
+            build(settings, lin, net)
+    with pytest.raises(ConfigError, match="weights depend on the point, got 'exact_gram'"):
+        exact_gram.build(gram, weights, net)
+    with pytest.raises(ConfigError, match="linear layers and tanh for exact_gram, got Convolution"):
+        exact_gram.build(gram, _Stub(OPERATORS["squares"]), Convolution())
+    hutchinson.build(signs, weights, net)
+    sdgd.build(config.SDGD(kind="sdgd"), lin, net)
+
+
+def test_squares_along_directions_are_biased_for_other_powers():
+    """Why `hutchinson` refuses p = 1.75: E |v·g|^p is not Σ |g_i|^p."""
+    signs = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=2)), dtype=torch.float64)
+    g = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    assert float((signs @ g).square().mean()) == pytest.approx(5.0)
+    assert float((signs @ g).abs().pow(1.75).mean()) != pytest.approx(1 + 2**1.75, rel=0.01)
