@@ -1,102 +1,149 @@
-"""CPU time of one full PINN training step: collapsed jets, plain SDGD, and every axis.
+"""CPU time and peak memory of one full PINN training step: ours, in JAX, and STDE's own.
 
-`python -m benchmarks.pinn_step --json [--quick]`. A step is points, source term, estimate, loss,
-backward and Adam on the Sine-Gordon two-body problem: batch 100, 16 axes, a 128 × 4 tanh network,
-one thread. Arms: `sdgd` (ours), `double_backward` (the same estimate as one writes it in PyTorch:
-two reverse passes an axis) and `full` (our naive baseline, every axis by nested forward mode).
-The arms take turns within a round; a figure is the median over rounds of the CPU time of the
-process, which repeats on a busy machine where wall time does not. The last line is one JSON object.
+`python -m benchmarks.pinn_step --json [--quick] [--stde CHECKOUT] [--dims 100 ...]`. Every arm is a
+process of its own on one core (`pinn_arms`): `taylor` and `exact_gram` (ours), `double_backward`
+(the sampled estimate as one writes it in PyTorch), `full` (every axis by nested forward mode),
+`collapsed_jax` (our algorithm in JAX) and `stde` (the authors' script). The arms take turns within
+a round; a figure is the median over rounds of the CPU time of a step, which repeats on a busy
+machine where wall time does not. An arm whose packages or checkout are missing is null. The
+packages are those of the extra `bench`, the checkout is `git clone
+https://github.com/sail-sg/stde`. The last line is one JSON object.
 """
 
+import contextlib
+import json
+import os
 import statistics
-import time
+import subprocess
+import sys
+from pathlib import Path
 
-import torch
-
+from benchmarks.pinn_arms import AXES, BATCH
 from benchmarks.report import Report, parser
-from pipeline.config import PinnRun
-from pipeline.training.pinn import Task
 
-BATCH, AXES = 100, 16
+# By dimension, the steps of a turn of each arm.
+TURNS = {
+    100: {
+        "taylor": 40, "collapsed_jax": 40, "stde": 20, "exact_gram": 10, "double_backward": 10,
+        "full": 1,
+    },
+    1_000: {
+        "taylor": 30, "collapsed_jax": 30, "stde": 15, "exact_gram": 10, "double_backward": 5,
+        "full": 1,
+    },
+    10_000: {
+        "taylor": 10, "collapsed_jax": 10, "stde": 3, "exact_gram": 5, "double_backward": 1,
+    },
+    100_000: {"taylor": 4, "collapsed_jax": 4, "stde": 1, "exact_gram": 4, "double_backward": 1},
+}  # fmt: skip
+_SLOW_MS = 2000.0
+_SLOW_TURNS = 3
 
 
 class Arm:
-    """One way to take training steps; `milliseconds` takes some and times them."""
+    """A process that takes steps when asked; used as a context, it is ended on exit."""
 
-    def __init__(self, name: str, dim: int, steps: int):
-        estimator = {"kind": name} | ({} if name == "full" else {"sampled_axes": AXES})
-        run = PinnRun.model_validate(
-            {
-                "problem": {"kind": "two_body", "dim": dim},
-                "model": {"kind": "mlp"},
-                "estimator": estimator,
-                "train": {
-                    "num_steps": 10_000, "learning_rate": 1e-3, "batch_size": BATCH,
-                    "num_test_points": 1,
-                },
-            }
+    def __init__(self, kind: str, dim: int, steps: int, checkout: Path | None) -> None:
+        self.kind, self.steps = kind, steps
+        self.answers = list[dict[str, float]]()
+        command = [sys.executable, "-m", "benchmarks.pinn_arms", kind, str(dim)]
+        command += [str(checkout)] if kind == "stde" else []
+        core = max(os.sched_getaffinity(0))
+        one = {"OMP_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu", "PYTHONWARNINGS": "ignore"}
+        self.process = subprocess.Popen(
+            ["taskset", "-c", str(core), *command],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, env=os.environ | one,
         )  # fmt: skip
-        self.task = Task(run, 0, torch.device("cpu"))
-        self.optimizer, self.scheduler = self.task.configure_optimizer(self.task.model)
-        self.steps, self.done, self.losses = steps, 0, list[float]()
 
-    def milliseconds(self) -> float:
-        """Return the CPU time of one step, the mean over `steps` of them."""
-        start = time.process_time()
-        for _ in range(self.steps):
-            self.optimizer.zero_grad()
-            loss = self.task.loss(self.task.model, self.done, 0, 1)
-            loss.backward()
-            self.optimizer.step()
-            self.scheduler.step()
-            self.losses.append(loss.item())
-            self.done += 1
-        return (time.process_time() - start) / self.steps * 1e3
+    def __enter__(self) -> "Arm":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def take(self, steps: int) -> dict[str, float] | None:
+        """Take some steps and return the answer; None if the process has ended."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            print(steps, file=self.process.stdin, flush=True)
+        except BrokenPipeError:
+            return None
+        line = self.process.stdout.readline()
+        return json.loads(line) if line else None
+
+    def turn(self) -> None:
+        """Take one turn of a round; a slow arm is content with three."""
+        slow = bool(self.answers) and self.answers[0]["ms"] > _SLOW_MS
+        if slow and len(self.answers) >= _SLOW_TURNS:
+            return
+        answer = self.take(self.steps)
+        if answer is None:
+            raise RuntimeError(f"{self.kind}: {self.complaint()}")
+        self.answers.append(answer)
+
+    def median(self, key: str) -> float:
+        """Return the median over the turns."""
+        return statistics.median(answer[key] for answer in self.answers)
+
+    def complaint(self) -> str:
+        """Return the last line that the ended process wrote to its standard error."""
+        assert self.process.stderr is not None
+        lines = self.process.stderr.read().split("\n")
+        return next((line for line in reversed(lines) if line.strip()), "ended")
 
 
-def measure(dim: int, steps: dict[str, int], rounds: int) -> dict[str, float]:
-    """Return `<arm>_d<dim>_ms` for every arm of `steps`, and the ratios to ours.
+def measure(dim: int, rounds: int, checkout: Path | None) -> dict[str, float | None]:
+    """Return `<arm>_d<dim>_ms` and `_mb` for every arm, and the ratios of times to `taylor`.
 
     Raises:
-        RuntimeError: the two SDGD arms, which compute the same, disagree in the first loss.
+        RuntimeError: an arm of ours ended, or `taylor` and `double_backward`, which compute the
+            same, disagree in the first loss.
     """
-    arms = {name: Arm(name, dim, number) for name, number in steps.items()}
-    times: dict[str, list[float]] = {name: [] for name in arms}
-    for round_ in range(rounds + 1):
-        for name, arm in arms.items():
-            # The first round warms up; the baseline's single long step needs none.
-            if round_ or name == "full":
-                if name == "full" and len(times[name]) >= 3:
-                    continue
-                times[name].append(arm.milliseconds())
+    found: dict[str, float | None] = {}
+    with contextlib.ExitStack() as stack:
+        arms, first = list[Arm](), {}
+        for kind, steps in TURNS[dim].items():
+            found |= {f"{kind}_d{dim}_ms": None, f"{kind}_d{dim}_mb": None}
+            if kind == "stde" and checkout is None:
+                continue
+            arm = stack.enter_context(Arm(kind, dim, steps, checkout))
+            # The first step compiles and warms up.
+            if (answer := arm.take(1)) is not None:
+                arms.append(arm)
+                first[kind] = answer["loss"]
+            elif kind in ("stde", "collapsed_jax"):
+                print(f"{kind} is absent: {arm.complaint()}", file=sys.stderr, flush=True)
             else:
-                arm.milliseconds()
-    first = [arms[name].losses[0] for name in ("sdgd", "double_backward")]
-    if abs(first[0] - first[1]) > 1e-3 * abs(first[0]):
-        raise RuntimeError(f"d={dim}: expected equal losses of the SDGD arms, got {first}")
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    figures = {f"{name}_d{dim}_ms": round(value, 2) for name, value in medians.items()}
-    for name, value in medians.items():
-        if name != "sdgd":
-            figures[f"{name}_over_sdgd_d{dim}"] = round(value / medians["sdgd"], 2)
-    return figures
+                raise RuntimeError(f"{kind}: {arm.complaint()}")
+        if abs(first["taylor"] - first["double_backward"]) > 1e-3 * first["taylor"]:
+            raise RuntimeError(f"d={dim}: expected equal losses of the sampling arms, got {first}")
+        for _ in range(rounds):
+            for arm in arms:
+                arm.turn()
+        for arm in arms:
+            found[f"{arm.kind}_d{dim}_ms"] = round(arm.median("ms"), 2)
+            found[f"{arm.kind}_d{dim}_mb"] = round(arm.answers[-1]["peak_mb"])
+        ours = arms[0].median("ms")
+        for arm in arms[1:]:
+            found[f"{arm.kind}_over_taylor_d{dim}"] = round(arm.median("ms") / ours, 2)
+    return found
 
 
 def main() -> None:
     """Run the benchmark and print its figures."""
-    options = parser(__doc__, "fewer rounds, no full at d = 1000").parse_args()
-    torch.set_num_threads(1)
+    arguments = parser(__doc__, "3 rounds, d = 100 only")
+    arguments.add_argument("--stde", type=Path, help="a checkout of github.com/sail-sg/stde")
+    arguments.add_argument("--dims", type=int, nargs="+", choices=sorted(TURNS))
+    options = arguments.parse_args()
+    if options.stde is not None and not (options.stde / "sine_gordon.py").is_file():
+        arguments.error(f"--stde: expected a folder with sine_gordon.py, got {options.stde}")
     rounds = 3 if options.quick else 9
-    sizes = {
-        100: {"sdgd": 20, "double_backward": 10, "full": 1},
-        1000: {"sdgd": 20, "double_backward": 5, **({} if options.quick else {"full": 1})},
-        10_000: {"sdgd": 5, "double_backward": 1},
-    }
-    setting = {"batch_size": BATCH, "sampled_axes": AXES, "num_threads": 1, "rounds": rounds}
-    report = Report("pinn_step", options, **setting)
-    for dim, steps in sizes.items():
-        report.add(measure(dim, steps, rounds))
-    report.finish()
+    report = Report("pinn_step", options, batch_size=BATCH, directions=AXES, rounds=rounds)
+    for dim in [100] if options.quick else options.dims or sorted(TURNS):
+        report.add(measure(dim, rounds, options.stde))
+    report.finish("jax", "optax", "dm-haiku")
 
 
 if __name__ == "__main__":
