@@ -437,7 +437,8 @@ class PinnTraining(TrainSettings):
 
     `loss` is the square of the estimated residual, or the product 2 stopgrad(R_J) R_K of two
     independent estimates, whose mean is the square of the exact one. `index_sets` independent
-    estimates are averaged: the squares of all, or R_J.
+    estimates are averaged: the squares of all, or R_J. Workers `shard` the points of a step, or the
+    axes: then each holds its coordinates of all points and its columns of the first layer only.
     """
 
     num_steps: PositiveInt
@@ -446,6 +447,7 @@ class PinnTraining(TrainSettings):
     loss: Literal["squared", "unbiased"] = "squared"
     index_sets: PositiveInt = 1
     optimizer: Optimizer = Adam(kind="adam")
+    shard: Literal["points", "axes"] = "points"
 
 
 class OperatorTraining(TrainSettings):
@@ -476,7 +478,32 @@ class PinnRun(Frozen):
             )
         if self.train.optimizer.kind == "kaczmarz":
             self._steps_of_a_polynomial()
+        if self.train.shard == "axes":
+            self._axes_are_divided()
         return self
+
+    def _axes_are_divided(self) -> None:
+        """Raise unless the axes of the run can be divided over workers."""
+        problem, estimator = self.problem, self.estimator.kind
+        if not isinstance(problem, Inseparable):
+            raise ValueError(
+                "train.shard: expected points for a problem other than two_body and three_body,"
+                f" got axes with {problem.kind}"
+            )
+        if estimator not in ("sdgd", "taylor", "exact_gram"):
+            raise ValueError(
+                "estimator.kind: expected sdgd, taylor or exact_gram with train.shard=axes,"
+                f" got {estimator}"
+            )
+        if self.model.skip != "none":
+            raise ValueError(
+                f"model.skip: expected none with train.shard=axes, got {self.model.skip}"
+            )
+        if problem.dim < self.train.max_workers:
+            raise ValueError(
+                f"problem.dim: expected at least {self.train.max_workers}, an axis for each of the"
+                f" train.num_workers, got {problem.dim}"
+            )
 
     def _steps_of_a_polynomial(self) -> None:
         """Raise unless the run has what the optimiser `kaczmarz` needs."""

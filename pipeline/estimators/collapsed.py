@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from pipeline.estimators.gemm import linear, product
-from pipeline.problems.directions import Dense, Directions
+from pipeline.problems.directions import Dense, Directions, OwnAxes
+from pipeline.problems.shard import AxesLinear
 
 
 class NetworkJet(NamedTuple):
@@ -44,14 +45,21 @@ def supports(network: object) -> bool:
     return (
         isinstance(network, nn.Sequential)
         and len(network) > 0
-        and type(network[0]) is nn.Linear
-        and all(type(layer) in (nn.Linear, nn.Tanh) for layer in network)
+        and type(network[0]) in (nn.Linear, AxesLinear)
+        and all(type(layer) in (nn.Linear, nn.Tanh) for layer in list(network)[1:])
     )
 
 
 def first_layer(layer: nn.Linear, x: Tensor, directions: Directions) -> tuple[Tensor, Tensor]:
     """Return its value W x + c at `x` (n, m), (n, w), and its slopes W v, (1|n, b, w)."""
     is_low = torch.is_autocast_enabled(x.device.type)
+    if isinstance(layer, AxesLinear):
+        if is_low:
+            return layer(x), directions.through(layer.weight)
+        assert isinstance(directions, OwnAxes)
+        _, place = layer.shard.own(directions.index)
+        part, columns = _ValueColumns.apply(layer.own(x), layer.weight, None, place)  # type: ignore[no-untyped-call]
+        return layer.shard.rows(part) + layer.bias, directions.spread(columns).unsqueeze(0)
     if is_low or isinstance(directions, Dense) or layer.bias is None:
         return linear(x, layer.weight, layer.bias), directions.through(layer.weight)
     value, columns = _ValueColumns.apply(x, layer.weight, layer.bias, directions.index)  # type: ignore[no-untyped-call]
@@ -105,20 +113,21 @@ class _ValueColumns(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, index: Tensor
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, index: Tensor
     ) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(x, weight, index)
         return product(x, weight, bias), weight[:, index].T
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None, None]:
         x, weight, index = ctx.saved_tensors
         grad_value, grad_columns = grads
         grad_weight = product(grad_value.T, x.T)
         grad_weight.index_add_(1, index, grad_columns.T)
         grad_x = product(grad_value, weight.T) if ctx.needs_input_grad[0] else None
-        return grad_x, grad_weight, grad_value.sum(0), None
+        grad_bias = grad_value.sum(0) if ctx.needs_input_grad[2] else None
+        return grad_x, grad_weight, grad_bias, None
 
 
 class _TanhJet(torch.autograd.Function):

@@ -3,7 +3,8 @@
 N(x) = M(W x + c) has Σ_i ∂_i²N = tr(∇²M W Wᵀ) = Σ_j ∂²M along the columns of L, for any L with
 L Lᵀ = W Wᵀ: h directions replace d, and nothing is random. For the same reason |∇N|² is the sum
 of the squared slopes along them. Products with the known parts of u = A + B N need ∇N along ∇A(x)
-and ∇B(x), one direction a point each. Below d = 2h the axes themselves are used.
+and ∇B(x), one direction a point each; along x, where B is radial, it comes with W x for nothing.
+Below d = 2h the axes themselves are used.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from pipeline.estimators.base import Estimator, require_squares, terms_along
 from pipeline.estimators.gemm import linear, product
 from pipeline.problems.base import Operator, Problem, Terms, Trial
 from pipeline.problems.directions import Axes, Dense
-from pipeline.problems.functions import Jet
+from pipeline.problems.functions import Jet, Radial
+from pipeline.problems.shard import AxesLinear, Shard
 
 
 def build(config: config.ExactGram, problem: Problem, network: nn.Module) -> Estimator:
@@ -58,6 +60,9 @@ class ExactGram:
         weight = network[0].weight
         if dim <= 2 * len(weight):
             return terms_along(u, x, operator, operator.every_axis(x), 1.0)
+        bare = operator.drift is None and operator.gradient_power is None and u.offset is None
+        if bare and isinstance(u.factor, Radial) and u.factor.dim == weight.shape[1]:
+            return _radial_terms(network, u.factor, x)
         axes = Axes(torch.arange(dim, device=x.device))
         a = None if u.offset is None else u.offset.jet(x, axes)
         b = _one(x, dim) if u.factor is None else u.factor.jet(x, axes)
@@ -87,6 +92,26 @@ class ExactGram:
         )
 
 
+def _radial_terms(network: nn.Sequential, factor: Radial, x: Tensor) -> Terms:
+    """Return value and Laplacian of φ(|x|²) N, whether or not the axes are divided.
+
+    Δ(φN) = φ ΔN + 2 φ_x x·∇N + N Δφ, where ∇φ = φ_x x.
+    """
+    layer = network[0]
+    assert isinstance(layer, nn.Linear)
+    if isinstance(layer, AxesLinear):
+        value, shard = layer(x), layer.shard
+    else:
+        value, shard = linear(x, layer.weight, layer.bias), None
+    start = gram_factor(layer.weight, shard).T.unsqueeze(0)
+    image = value if layer.bias is None else value - layer.bias
+    jet = collapsed.network_jet(network, value, start, image.unsqueeze(1))
+    assert jet.more is not None
+    n, second, along = (part.to(x.dtype) for part in (jet.value, jet.second, jet.more[:, 0]))
+    phi, slope, laplacian = factor.every_axis(x)
+    return Terms(phi * n, phi * second + 2.0 * slope * along + n * laplacian)
+
+
 def _one(x: Tensor, dim: int) -> Jet:
     one = torch.ones_like(x[:, 0])
     return Jet(one, torch.zeros_like(x[:, :dim]), torch.zeros_like(one))
@@ -113,14 +138,15 @@ def _square(n: Tensor, first: Tensor, along: Tensor, a: Jet | None, b: Jet) -> T
     return squares + 2.0 * b.value * cross
 
 
-def gram_factor(weight: Tensor) -> Tensor:
+def gram_factor(weight: Tensor, shard: Shard | None = None) -> Tensor:
     """Return L (h, h) with L Lᵀ = W Wᵀ for W = `weight` (h, d), whatever its rank.
 
+    Where the axes are divided `weight` has the columns of `shard`, and W Wᵀ is summed over all.
     Differentiable once in W for functions of L Lᵀ: L = W Q with Q (d, h) orthonormal and spanning
     the rows of W; a change of Q at fixed W Wᵀ is a rotation of L, so that Q may be held fixed.
     """
     with torch.autocast(weight.device.type, enabled=False):
-        factor: Tensor = _GramFactor.apply(weight)  # type: ignore[no-untyped-call]
+        factor: Tensor = _GramFactor.apply(weight, shard)  # type: ignore[no-untyped-call]
     return factor
 
 
@@ -128,8 +154,11 @@ class _GramFactor(torch.autograd.Function):
     """By Cholesky in float64; by eigenvectors where the Gram matrix is not positive definite."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor) -> Tensor:
-        gram = product(weight, weight).double()
+    def forward(ctx: Any, weight: Tensor, shard: Shard | None) -> Tensor:
+        gram = product(weight, weight)
+        if shard is not None:
+            shard.add(gram)
+        gram = gram.double()
         factor, failed = torch.linalg.cholesky_ex(gram)
         if int(failed):
             values, vectors = torch.linalg.eigh(gram)
@@ -141,14 +170,18 @@ class _GramFactor(torch.autograd.Function):
             one = torch.eye(len(gram), device=gram.device, dtype=gram.dtype)
             inverse = torch.linalg.solve_triangular(factor, one, upper=False)
         ctx.save_for_backward(weight, inverse)
+        ctx.shard = shard
         result: Tensor = factor.to(weight.dtype)
         return result
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         # L = W Q and Qᵀ = L⁻¹ W.
         weight, inverse = ctx.saved_tensors
         (grad,) = grads
+        if ctx.shard is not None:
+            grad = grad.contiguous()
+            ctx.shard.add(grad)
         change = (grad.double() @ inverse).to(weight.dtype)
-        return product(change, weight.T)
+        return product(change, weight.T), None

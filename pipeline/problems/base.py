@@ -16,8 +16,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from pipeline.problems.directions import Axes, Directions
+from pipeline.problems.directions import Axes, Directions, OwnAxes
 from pipeline.problems.functions import Function, Product, Sum
+from pipeline.problems.shard import Shard
 
 
 @dataclass(frozen=True)
@@ -27,18 +28,23 @@ class Operator:
     root_weights: (x, index) -> the roots of a_i(x) for the axes of `index`, (n, b); None for 1.
     drift: x -> the direction w(x), one a point; None without the term.
     gradient_power: p, or None without the term. It comes with a_i = 1 only.
+    shard: the axes of this process where they are divided; a_i = 1 then.
     """
 
     dim: int
     root_weights: Callable[[Tensor, Tensor], Tensor] | None = None
     drift: Callable[[Tensor], Directions] | None = None
     gradient_power: float | None = None
+    shard: Shard | None = None
 
     def __post_init__(self) -> None:
         assert self.root_weights is None or self.gradient_power is None
+        assert self.root_weights is None or self.shard is None
 
     def along(self, x: Tensor, index: Tensor) -> Axes:
         """Return the directions √a_i(x) e_i of the axes in `index` (b,)."""
+        if self.shard is not None:
+            return OwnAxes(index, shard=self.shard)
         return Axes(index, None if self.root_weights is None else self.root_weights(x, index))
 
     def every_axis(self, x: Tensor) -> Axes:

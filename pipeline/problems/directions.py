@@ -4,10 +4,12 @@ Shapes: n points, b directions, m coordinates, w units. A leading dimension "1|n
 directions are the same at all points: what is computed from them then is, too, and is shared.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+
+from pipeline.problems.shard import Shard
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,39 @@ class Axes:
         rows = torch.zeros(len(self.index), x.shape[1], device=x.device, dtype=x.dtype)
         rows[torch.arange(len(self.index), device=x.device), self.index] = 1.0
         return rows.unsqueeze(0) if self.factor is None else self.factor.unsqueeze(-1) * rows
+
+
+@dataclass(frozen=True)
+class OwnAxes(Axes):
+    """The basis vectors of `index` where each process holds the coordinates of `shard` alone.
+
+    Vectors and columns given are those of the own axes; what is returned is complete.
+    """
+
+    shard: Shard = field(kw_only=True)
+
+    def along(self, vectors: Tensor) -> Tensor:
+        """Return the inner products with this process's share of the vectors (n, own): (k, b)."""
+        mine, place = self.shard.own(self.index)
+        picked = vectors.new_zeros(len(vectors), len(self.index))
+        picked[:, mine] = vectors[:, place]
+        return self.shard.rows(picked)
+
+    def through(self, weight: Tensor) -> Tensor:
+        """Return the images under `weight` (w, own): (1, b, w), gathered columns."""
+        _, place = self.shard.own(self.index)
+        return self.spread(weight[:, place].T).unsqueeze(0)
+
+    def spread(self, columns: Tensor) -> Tensor:
+        """Return the columns (b, w) of all axes, from those of the own ones among them."""
+        mine, _ = self.shard.own(self.index)
+        every = columns.new_zeros(len(self.index), columns.shape[1])
+        every[mine] = columns
+        return self.shard.total(every)
+
+    def vectors(self, x: Tensor) -> Tensor:
+        """Refuse: no process has the other axes."""
+        raise NotImplementedError("directions over all axes, where these are divided")
 
 
 @dataclass(frozen=True)

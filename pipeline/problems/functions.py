@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pipeline.problems.directions import Axes, Directions
+from pipeline.problems.shard import Shard
 
 Field = Callable[[Tensor], Tensor]
 """A scalar function of points: (n, m) -> (n,), row by row."""
@@ -74,10 +75,14 @@ class Expression:
 
 @dataclass(frozen=True)
 class Radial:
-    """φ(|x|²) of the first `dim` coordinates; `profile` maps s to φ, φ', φ'' at s, each (n,)."""
+    """φ(|x|²) of the first `dim` coordinates; `profile` maps s to φ, φ', φ'' at s, each (n,).
+
+    These are the own ones where the axes are divided into shards.
+    """
 
     dim: int
     profile: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
+    shard: Shard | None = None
     closed: ClassVar[bool] = True
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -97,11 +102,19 @@ class Radial:
         curvature = curvature + 4.0 * bend * along.square().sum(1)
         return Jet(value, 2.0 * slope.unsqueeze(1) * along, curvature)
 
+    def every_axis(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return φ, c = 2φ' and Δφ of `dim` coordinates in all, (n,) each: the gradient is c x."""
+        square = self._square(x)
+        value, slope, bend = self.profile(square)
+        dim = self.dim if self.shard is None else self.shard.dim
+        return value, 2.0 * slope, 2.0 * dim * slope + 4.0 * bend * square
+
     def _square(self, x: Tensor) -> Tensor:
         # A few rows at a time: a temporary of the size of x costs more than the sums.
         rows = max(1, _BLOCK // self.dim) if x.device.type == "cpu" else len(x)
         parts = [(part * part).sum(-1) for part in torch.split(x[:, : self.dim], rows)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        square = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return square if self.shard is None else self.shard.rows(square)
 
     def _space(self, x: Tensor) -> Tensor:
         if x.shape[1] == self.dim:

@@ -20,10 +20,9 @@ from torch import Tensor, nn
 from pipeline.config import Inseparable as Config
 from pipeline.problems.base import Operator, Reference, Terms, Trial
 from pipeline.problems.functions import Radial
+from pipeline.problems.shard import Shard
 from pipeline.problems.stability import Stability
-
-TILE = 16_384
-"""Axes that are drawn together, from one stream of random numbers: part of what a seed means."""
+from pipeline.problems.tiles import normal_columns
 
 # Numbers of an intermediate result that stay in cache (measured from 100 to 100,000 axes), and
 # those that keep a GPU busy.
@@ -31,8 +30,10 @@ _BLOCK, _BLOCK_GPU = 2**17, 2**24
 
 
 class Inseparable(ABC):
-    """The boundary-value problem of one configuration on one device.
+    """The boundary-value problem of one configuration on one device, or on the axes of a shard.
 
+    Points then are (n, own axes and the neighbours that the last of them needs), and what is
+    computed of them belongs to this process's share of the points (see `shard`).
     `amplitude` is the size of Σ at a typical point: u = amplitude q N.
     """
 
@@ -40,18 +41,26 @@ class Inseparable(ABC):
     amplitude = 1.0
     num_coefficients: int
 
-    def __init__(self, config: Config, device: torch.device, dtype: torch.dtype):
+    def __init__(
+        self,
+        config: Config,
+        device: torch.device,
+        dtype: torch.dtype,
+        shard: Shard | None = None,
+    ):
         self.config = config
         self.dim = self.num_inputs = config.dim
+        self.shard = shard or Shard(config.dim)
         self.device = device
         self.dtype = dtype
         self.coefficients = draw_coefficients(config, self.num_coefficients)
-        self._c = torch.from_numpy(self.coefficients).to(device, dtype)
-        self.operator = Operator(self.dim)
+        own = self.coefficients[self.shard.first : self.shard.last]
+        self._c = torch.from_numpy(own).to(device, dtype)
+        self.operator = Operator(self.dim, shard=shard)
         # 1 - 3u² and cos u are at most 1.
         self.stability = Stability(self.dim, 0.0 if config.equation == "poisson" else 1.0)
-        self.bump = Radial(self.dim, partial(_bump, 1.0))
-        self.factor = Radial(self.dim, partial(_bump, self.amplitude))
+        self.bump = Radial(self.shard.num_axes, partial(_bump, 1.0), shard)
+        self.factor = Radial(self.shard.num_axes, partial(_bump, self.amplitude), shard)
         # Δ(qN) contains -2dN, which dominates at high d: residual / (2d) ≈ Σ - N.
         self.residual_scale = 2.0 * config.dim * self.amplitude
 
@@ -69,12 +78,16 @@ class Inseparable(ABC):
         Drawn on the generator's device (a CPU generator gives the same points everywhere) and
         moved to the problem's.
         """
-        exponent = self.config.radius_exponent
-        return ball(num_points, self.dim, generator, self.dtype, exponent).to(self.device)
+        return self._ball(num_points, generator, self.config.radius_exponent)
 
     def sample_test(self, num_points: int, generator: torch.Generator) -> Tensor:
         """Return (n, d) points with radius uniform on (0, 1), as published."""
-        return ball(num_points, self.dim, generator, self.dtype).to(self.device)
+        return self._ball(num_points, generator, 1.0)
+
+    def _ball(self, num_points: int, generator: torch.Generator, exponent: float) -> Tensor:
+        bodies = self.config.bodies
+        x = ball(num_points, self.shard, generator, self.dtype, exponent, bodies - 1)
+        return x.to(self.device)
 
     def trial(self, network: nn.Module) -> Trial:
         """Return u = amplitude q N, zero on the sphere."""
@@ -96,8 +109,13 @@ class Inseparable(ABC):
     def ray(self, radius: Tensor, generator: torch.Generator) -> Tensor:
         """Return the points at `radius` along a random direction, the last on the sphere."""
         direction = self.sample(1, generator)
-        ray: Tensor = radius[:, None] * direction / torch.linalg.vector_norm(direction)
+        ray: Tensor = radius[:, None] * direction / self.distance(direction)
         return ray
+
+    def distance(self, x: Tensor) -> Tensor:
+        """Return |x|, (n,)."""
+        own = torch.linalg.vector_norm(x[:, : self.shard.num_axes], dim=1)
+        return self.shard.rows(own.square_()).sqrt_()
 
     def description(self) -> dict[str, Tensor]:
         """Return the coefficients c in float64."""
@@ -110,7 +128,7 @@ class Inseparable(ABC):
         it returns k tensors (r,).
         """
         block = _BLOCK if x.device.type == "cpu" else _BLOCK_GPU
-        width = min(block, self.num_coefficients)
+        width = max(1, min(block, len(self._c)))
         coefficients = torch.split(self._c, width)
         rows = []
         for points in torch.split(x, max(1, block // width)):
@@ -119,7 +137,8 @@ class Inseparable(ABC):
                 for i, c in zip(range(0, x.shape[1], width), coefficients, strict=False)
             ]
             rows.append(parts[0] if len(parts) == 1 else torch.stack(parts).sum(0))
-        return torch.cat(rows, 1)
+        total: Tensor = self.shard.rows(torch.cat(rows, 1).T)
+        return total.T
 
     def nonlinearity(self, u: Tensor) -> Tensor:
         """Return g(u) of the equation Δu + g(u) = f."""
@@ -138,56 +157,26 @@ def _bump(amplitude: float, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def ball(
     num_points: int,
-    dim: int,
+    shard: Shard,
     generator: torch.Generator,
     dtype: torch.dtype,
     exponent: float = 1.0,
+    num_neighbours: int = 0,
 ) -> Tensor:
-    """Return (n, d) points of the unit ball: uniform direction, radius U^exponent.
+    """Return the own axes of points of the unit ball: uniform direction, radius U^exponent.
 
-    Above `TILE` axes each tile of them is drawn from its own stream (`normal_tile`), so that a
-    process can draw some of the axes alone.
+    `num_neighbours` further axes follow where there are as many. Shape (n, axes), on the
+    generator's device.
     """
+    last = min(shard.last + num_neighbours, shard.dim)
+    x = normal_columns(num_points, shard.dim, generator, dtype, shard.first, last)
+    square = torch.linalg.vector_norm(x[:, : shard.num_axes], dim=1).square_()
+    length = shard.total(square).sqrt()[:, None]
     where = generator.device
-    if dim <= TILE:
-        x = torch.randn(num_points, dim, generator=generator, device=where, dtype=dtype)
-        length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    else:
-        stream = draw_stream(generator)
-        x = torch.empty(num_points, dim, device=where, dtype=dtype)
-        square = torch.zeros(num_points, 1, device=where, dtype=dtype)
-        for tile, part in enumerate(torch.split(x, TILE, dim=1)):
-            normal = normal_tile(stream, tile, num_points, dim, where, dtype)
-            square += torch.linalg.vector_norm(normal, dim=1, keepdim=True).square_()
-            part.copy_(normal)
-        length = square.sqrt_()
     radius = torch.rand(num_points, 1, generator=generator, device=where, dtype=dtype)
     if exponent != 1.0:
         radius.pow_(exponent)
     return x.mul_(radius / length)
-
-
-def draw_stream(generator: torch.Generator) -> int:
-    """Return a number that names the tiles' streams of one draw, from `generator`."""
-    return int(torch.randint(2**62, (), generator=generator, device=generator.device))
-
-
-def normal_tile(
-    stream: int,
-    tile: int,
-    num_points: int,
-    dim: int,
-    device: torch.device,
-    dtype: torch.dtype,
-) -> Tensor:
-    """Return standard normal numbers for axes tile * TILE to (tile + 1) * TILE, at most `dim`.
-
-    Shape (n, width); they depend on (`stream`, `tile`) and the shape alone.
-    """
-    width = min(TILE, dim - tile * TILE)
-    state = np.random.SeedSequence((stream, tile)).generate_state(1, np.uint64)[0]
-    generator = torch.Generator(device).manual_seed(int(state >> np.uint64(1)))
-    return torch.randn(num_points, width, generator=generator, device=device, dtype=dtype)
 
 
 def draw_coefficients(config: Config, number: int) -> np.ndarray:

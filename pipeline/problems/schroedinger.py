@@ -21,6 +21,7 @@ from pipeline import config
 from pipeline.problems.base import Operator, Reference, Terms, Trial
 from pipeline.problems.functions import Known, Radial
 from pipeline.problems.inseparable import ball
+from pipeline.problems.shard import Shard
 
 
 @final
@@ -44,7 +45,9 @@ class Problem:
 
     def sample(self, num_points: int, generator: torch.Generator) -> Tensor:
         """Return (n, d) points: uniform direction, radius uniform on (0, R)."""
-        return self.radius * ball(num_points, self.dim, generator, self.dtype).to(self.device)
+        return self.radius * ball(num_points, Shard(self.dim), generator, self.dtype).to(
+            self.device
+        )
 
     sample_test = sample
 

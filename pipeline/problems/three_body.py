@@ -16,13 +16,20 @@ from torch import Tensor
 
 from pipeline import config
 from pipeline.problems.inseparable import Inseparable, draw_coefficients
+from pipeline.problems.shard import Shard
 
 
 @final
 class Problem(Inseparable):
     """The boundary-value problem of one configuration on one device."""
 
-    def __init__(self, config: config.ThreeBody, device: torch.device, dtype: torch.dtype):
+    def __init__(
+        self,
+        config: config.ThreeBody,
+        device: torch.device,
+        dtype: torch.dtype,
+        shard: Shard | None = None,
+    ):
         self.num_coefficients = config.dim - 2
         c = draw_coefficients(config, self.num_coefficients)
         # Zero up to rounding where the coefficients are centred.
@@ -31,7 +38,7 @@ class Problem(Inseparable):
         self.amplitude = float(
             np.hypot(self._sum, np.linalg.norm(c) / (7.0 * config.dim**3) ** 0.5)
         )
-        super().__init__(config, device, dtype)
+        super().__init__(config, device, dtype, shard)
 
     def exact(self, x: Tensor) -> Tensor:
         """Return u at the rows of `x`, shape (n,)."""

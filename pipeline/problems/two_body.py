@@ -16,15 +16,22 @@ from torch import Tensor
 
 from pipeline import config
 from pipeline.problems.inseparable import Inseparable
+from pipeline.problems.shard import Shard
 
 
 @final
 class Problem(Inseparable):
     """The boundary-value problem of one configuration on one device."""
 
-    def __init__(self, config: config.TwoBody, device: torch.device, dtype: torch.dtype):
+    def __init__(
+        self,
+        config: config.TwoBody,
+        device: torch.device,
+        dtype: torch.dtype,
+        shard: Shard | None = None,
+    ):
         self.num_coefficients = config.dim - 1
-        super().__init__(config, device, dtype)
+        super().__init__(config, device, dtype, shard)
         total = 0.0 if config.zero_sum else float(self.coefficients.sum())
         self._constant = math.sin(1.0) * total
 

@@ -29,6 +29,10 @@ class StableProblem(Problem, Protocol):
 
     stability: Stability
 
+    def distance(self, x: Tensor) -> Tensor:
+        """Return |x|, (n,)."""
+        ...
+
 
 def error_bound(
     problem: StableProblem, model: nn.Module, num_points: int, generator: torch.Generator
@@ -50,7 +54,7 @@ def error_bound(
             x = problem.sample_test(min(chunk, num_points - first), generator)
             terms = ExactGram()(trial, x, problem.operator, generator)
             residual = problem.residual(x, terms, problem.source(x))
-            weight = problem.stability.weight(torch.linalg.vector_norm(x, dim=1))
+            weight = problem.stability.weight(problem.distance(x))
             bounds.append(weight * residual.square())
             norms.append(terms.value.square())
     most = math.sqrt(_limit(bounds, 1.0)) * problem.stability.amplification

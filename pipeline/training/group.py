@@ -8,8 +8,9 @@ class Group:
     """All processes of the default group."""
 
     def __init__(self) -> None:
-        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self.rank, self.size, self.num_bytes = dist.get_rank(), dist.get_world_size(), 0
 
     def all_reduce(self, values: Tensor) -> None:
         """Replace `values` by its sum over all ranks, in place, the same bits on every rank."""
+        self.num_bytes += values.numel() * values.element_size()
         dist.all_reduce(values)

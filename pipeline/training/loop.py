@@ -37,7 +37,7 @@ class Checkpoints(Protocol):
         ...
 
     def save(self, state: dict[str, Any]) -> None:
-        """Keep `state`; called on rank 0 only."""
+        """Keep `state`; called on rank 0 only, or on every rank where the model is divided."""
         ...
 
 
@@ -62,6 +62,8 @@ class History:
     loss_sum: float = 0.0
     loss_count: int = 0
     elapsed_s: float = 0.0
+    num_bytes: int = 0
+    """What the last step gave to `World.all_reduce`, in this process."""
 
     def add_loss(self, loss: float) -> None:
         """Accumulate the loss of one step."""
@@ -94,9 +96,9 @@ def train(
 
     Starts from the state that `checkpoint.load` returns on every rank, and then takes the same
     steps to the last bit as a run that was never interrupted. The test set is evaluated and the
-    state saved (both on rank 0) every `evaluate_every` and `checkpoint_every` steps and at the
-    end; `loss` is the mean over a tenth of `evaluate_every` steps. `stop` is asked on rank 0
-    about once a second.
+    state saved (both on rank 0, or on every rank if the task is divided) every `evaluate_every` and
+    `checkpoint_every` steps and at the end; `loss` is the mean over a tenth of `evaluate_every`
+    steps. `stop` is asked on rank 0 about once a second.
 
     Raises:
         TrainingError: the loss of a step is not finite; on every rank.
@@ -114,6 +116,7 @@ def train(
     clock = _Clock(history.elapsed_s)
     log_every = max(1, settings.evaluate_every // _POINTS_PER_EVALUATION)
     ending = Ending(stop, world, model)
+    is_active = world.rank == 0 or task.is_divided
 
     def save(step: int) -> None:
         state = {"optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()}
@@ -123,19 +126,21 @@ def train(
 
     for step in range(first + 1, task.num_steps + 1):
         if ending.is_here(step - 1 - first):
-            if world.rank == 0:
+            if is_active:
                 save(step - 1)
             raise TimeLimitError(
                 f"runs.{name}: stopped after step {step - 1} of {task.num_steps}"
                 " before the job's time limit"
             )
+        before = world.num_bytes
         loss = train_step(task, model, optimizer, scheduler, step - 1, world)
+        history.num_bytes = world.num_bytes - before
         if not math.isfinite(loss):
             raise TrainingError(
                 f"runs.{name}: step {step}: expected a finite loss, got {loss};"
                 " lower train.learning_rate"
             )
-        if world.rank:
+        if not is_active:
             continue
         history.add_loss(loss)
         history.elapsed_s = clock.elapsed()
@@ -146,7 +151,7 @@ def train(
         if evaluate:
             _evaluate(task, model, step, history)
             history.elapsed_s = clock.elapsed()
-        if evaluate or clock.due():
+        if world.rank == 0 and (evaluate or clock.due()):
             report(_progress(task, step, first, loss, history, clock))
         if step % settings.checkpoint_every == 0 or at_end:
             save(step)

@@ -33,6 +33,8 @@ class Task:
         StoreError: the store is unfinished, damaged, or smaller than one batch.
     """
 
+    is_divided = False
+
     def __init__(
         self, run: config.OperatorRun, seed: int, device: torch.device, store: Path | Store
     ) -> None:

@@ -3,7 +3,8 @@
 Loss = mean of (R / scale)², R the residual of the problem from the terms of the run's estimator.
 Nothing is stored between steps: points and index sets of a step are functions of (seed, step), so a
 resumed run continues bit for bit. The gradients of workers may be added: they share the index sets
-and split the points.
+and split the points. With `shard: axes` they split the coordinates and the first layer, too
+(`pipeline.problems.shard`).
 
 An estimated residual adds its variance to the mean of its square, so the minimiser of that loss is
 biased towards functions for which the estimate varies little (the estimate itself is unbiased). On
@@ -17,6 +18,7 @@ Source: Hu et al., arXiv:2307.12306.
 import importlib
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import count
 from typing import Any
@@ -32,11 +34,13 @@ from pipeline import config
 from pipeline.errors import ConfigError
 from pipeline.estimators.base import Estimator, known_terms
 from pipeline.problems.base import Problem, Reference, Terms, Trial
+from pipeline.problems.shard import Shard
 from pipeline.problems.skill import RelativeErrors, relative_errors
 from pipeline.training import kaczmarz
 from pipeline.training.a_posteriori import StableProblem, error_bound
 from pipeline.training.ansatz import ansatz, parts
 from pipeline.training.optimizers import AdamBesideSteps
+from pipeline.training.step import Alone, World
 from pipeline.training.task import share
 
 # Streams of random numbers: a new purpose gets a new number.
@@ -54,7 +58,14 @@ _MOST_BOUND_POINTS, _MOST_BOUND_NUMBERS = 4000, 2**27
 class Task:
     """One PINN run: the model, its loss at a step, and its errors on fixed test points."""
 
-    def __init__(self, run: config.PinnRun, seed: int, device: torch.device, store: Any = None):
+    def __init__(
+        self,
+        run: config.PinnRun,
+        seed: int,
+        device: torch.device,
+        store: Any = None,
+        world: World | None = None,
+    ):
         if store is not None:
             raise ConfigError(
                 f"{run.problem.kind}: expected no dataset (a PINN draws its points), got {store!r};"
@@ -66,21 +77,39 @@ class Task:
         self.device = torch.device(device)
         self.num_steps: int = run.train.num_steps
         self.samples_per_step: int = run.train.batch_size
-        self.problem: Problem = _module("problems", run.problem.kind).Problem(
-            run.problem, self.device, torch.float32
+        self.shard = _shard(run, world or Alone())
+        self.is_divided = self.shard is not None
+        self.problem = self._problem(torch.float32)
+        model = _module("models", run.model.kind).build(
+            run.model,
+            self.problem.num_inputs,
+            self.problem.radius,
+            self.shard,
+            _generator(seed, _MODEL),
         )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_generator(seed, _MODEL).initial_seed())
-            model = _module("models", run.model.kind).build(
-                run.model, self.problem.num_inputs, self.problem.radius
-            )
         self.model: nn.Module = model.to(self.device)
         self.estimator: Estimator = _module("estimators", run.estimator.kind).build(
             run.estimator, self.problem, parts(self.model)[0]
         )
-        size = 4 * run.train.num_test_points * self.problem.num_inputs
+        size = 4 * run.train.num_test_points * self._num_coordinates
         self._test = list(self._draw_test()) if size <= _TEST_CACHE_BYTES else None
         self._known: list[Reference] | None = None
+
+    def _problem(self, dtype: torch.dtype) -> Problem:
+        """Return the problem, on the axes of this process where these are divided."""
+        kind = _module("problems", self.run.problem.kind).Problem
+        parts = () if self.shard is None else (self.shard,)
+        problem: Problem = kind(self.run.problem, self.device, dtype, *parts)
+        return problem
+
+    @property
+    def _num_coordinates(self) -> int:
+        """Return the number of coordinates of a point that this process holds."""
+        return self.problem.num_inputs if self.shard is None else self.shard.num_axes
+
+    def _every_point(self) -> AbstractContextManager[None]:
+        """Let every rank evaluate all points, and not its share of them, within a block."""
+        return nullcontext() if self.shard is None else self.shard.every_point()
 
     def configure_optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler]:
         """Return Adam and the decay of its learning rate to zero at `num_steps`.
@@ -128,10 +157,12 @@ class Task:
 
         `model` is the bare network. All ranks draw the same `batch_size` points and axes from
         (seed, step) and keep their share of the points: the sum over ranks of the parts, and of
-        their gradients, does not depend on `world_size` (up to rounding).
+        their gradients, does not depend on `world_size` (up to rounding). Where axes are divided
+        they keep their coordinates of all points until these are summed.
         """
-        points = self.problem.sample(self.samples_per_step, _generator(self.seed, _POINTS, step))
-        x = points[share(self.samples_per_step, rank, world_size)]
+        x = self.problem.sample(self.samples_per_step, _generator(self.seed, _POINTS, step))
+        if self.shard is None:
+            x = x[share(self.samples_per_step, rank, world_size)]
         sets = range(self.run.train.index_sets)
         if self.run.train.loss == "squared" and len(sets) > 1:
             source = self.problem.source(x)
@@ -215,7 +246,6 @@ class Task:
             **self._error_bound(model),
         }
 
-    @torch.no_grad()
     def prediction(self, model: nn.Module) -> dict[str, np.ndarray]:
         """Return a small sample for the report, and what determines the problem.
 
@@ -224,6 +254,10 @@ class Task:
         along one random direction, in units of the largest; those of `Problem.description`. NaN is
         where the exact solution is not known.
         """
+        with torch.no_grad(), self._every_point():
+            return self._prediction(model)
+
+    def _prediction(self, model: nn.Module) -> dict[str, np.ndarray]:
         radius = torch.linspace(0.0, 1.0, 201, device=self.device)
         ray = self.problem.ray(radius, _generator(self.seed, _RAY))
         trial = ansatz(self.problem, model)
@@ -249,17 +283,19 @@ class Task:
     def _errors(self, model: nn.Module) -> RelativeErrors:
         trial = ansatz(self.problem, model)
         chunks = self._draw_test() if self._test is None else self._test
-        return relative_errors(
-            (reference.value, trial(x), *self.problem.trivial(x))
-            for x, reference in zip(chunks, self._references(), strict=True)
-        )
+        with self._every_point():
+            return relative_errors(
+                (reference.value, trial(x), *self.problem.trivial(x))
+                for x, reference in zip(chunks, self._references(), strict=True)
+            )
 
     @torch.no_grad()
     def _references(self) -> list[Reference]:
         """Return the solution at the test points, chunk by chunk, computed once."""
         if self._known is None:
             chunks = self._draw_test() if self._test is None else self._test
-            self._known = [self.problem.reference(x) for x in chunks]
+            with self._every_point():
+                self._known = [self.problem.reference(x) for x in chunks]
         return self._known
 
     def _reference_error(self) -> float:
@@ -272,11 +308,12 @@ class Task:
     def _error_bound(self, model: nn.Module) -> dict[str, float]:
         if not isinstance(self.problem, StableProblem):
             return {}
-        described = self.run.problem
-        problem = _module("problems", described.kind).Problem(described, self.device, torch.float64)
+        problem = self._problem(torch.float64)
+        assert isinstance(problem, StableProblem)
         most = min(_MOST_BOUND_POINTS, _MOST_BOUND_NUMBERS // problem.num_inputs)
         num_points = min(self.run.train.num_test_points, most)
-        return error_bound(problem, model, num_points, _generator(self.seed, _BOUND))
+        with self._every_point():
+            return error_bound(problem, model, num_points, _generator(self.seed, _BOUND))
 
     def _draw_test(self, number: int | None = None) -> Iterator[Tensor]:
         """Yield the test points, or `number` points, chunk by chunk, always the same."""
@@ -290,6 +327,12 @@ class Task:
             # A problem may know its solution at fewer points than were asked for.
             if left <= 0 or len(x) < wanted:
                 return
+
+
+def _shard(run: config.PinnRun, world: World) -> Shard | None:
+    if run.train.shard == "points":
+        return None
+    return Shard(run.problem.dim, world.rank, world.size, world.all_reduce)
 
 
 def _module(package: str, kind: str) -> Any:

@@ -27,10 +27,15 @@ class Snapshots:
 
     def save(self, state: dict[str, Any]) -> None:
         """Replace the state by `state`, atomically and on disk before the old one goes."""
-        with disk.replacing(self.folder / _FILE) as temporary, temporary.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
+        write(self.folder / _FILE, state)
+
+
+def write(path: Path, state: dict[str, Any]) -> None:
+    """Write a state to `path`: whole and on disk, or not at all."""
+    with disk.replacing(path) as temporary, temporary.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def stamp(folder: Path) -> int | None:

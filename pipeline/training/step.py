@@ -1,4 +1,4 @@
-"""One optimisation step of data-parallel training: the same update on every rank."""
+"""One optimisation step of parallel training: the same update on every rank."""
 
 import math
 from typing import Protocol
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from pipeline.problems.shard import divided_layers
 from pipeline.training.task import Task
 
 
@@ -16,6 +17,8 @@ class World(Protocol):
 
     rank: int
     size: int
+    num_bytes: int
+    """Of all tensors that this process has given to `all_reduce` so far."""
 
     def all_reduce(self, values: Tensor) -> None:
         """Replace `values` by its sum over all ranks, in place, the same bits on every rank."""
@@ -25,7 +28,7 @@ class World(Protocol):
 class Alone:
     """A world of one process."""
 
-    rank, size = 0, 1
+    rank, size, num_bytes = 0, 1, 0
 
     def all_reduce(self, values: Tensor) -> None:
         """Return at once: the sum over one rank."""
@@ -55,10 +58,14 @@ def train_step(
 
 
 def summed(model: nn.Module, part: Tensor, world: World) -> float:
-    """Replace the gradients of `model` by their sum over the ranks; return the sum of `part`."""
+    """Replace the gradients of `model` by their sum over the ranks; return the sum of `part`.
+
+    Columns that a rank alone has (`divided_layers`) have their whole gradient already.
+    """
     if world.size == 1:
         return part.item()
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    own = divided_layers(model)
+    parameters = [p for name, p in model.named_parameters() if p.requires_grad and name not in own]
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
     flat = torch.cat([*(g.flatten() for g in gradients), part.detach().reshape(1)])
     world.all_reduce(flat)

@@ -17,6 +17,8 @@ class Task(Protocol):
     model: nn.Module
     num_steps: int
     samples_per_step: int
+    is_divided: bool
+    """Whether every rank holds a part of the model, so that all must evaluate and save it."""
 
     def configure_optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler]:
         """Return optimiser and schedule; the schedule is advanced once a step."""

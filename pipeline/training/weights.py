@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.config import OperatorRun, PinnRun
 from pipeline.errors import CheckpointError
 from pipeline.provenance import config_digest, write_json
 from pipeline.training import checkpoint
+from pipeline.training.divided import own_columns
 
 
 def save_model(
     folder: Path,
-    model: nn.Module,
+    state: dict[str, Tensor],
     run: PinnRun | OperatorRun,
     *,
     seed: int,
@@ -26,7 +27,7 @@ def save_model(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     buffer = io.BytesIO()
-    torch.save({key: value.cpu() for key, value in model.state_dict().items()}, buffer)
+    torch.save({key: value.cpu() for key, value in state.items()}, buffer)
     content = buffer.getvalue()
     (folder / checkpoint.WEIGHTS).write_bytes(content)
     write_json(
@@ -54,7 +55,8 @@ def load_initial(path: Path, run: PinnRun | OperatorRun, model: nn.Module) -> No
     file = Path(path) / checkpoint.WEIGHTS
     device = next(model.parameters()).device
     try:
-        model.load_state_dict(torch.load(file, map_location=device, weights_only=True))
+        whole = torch.load(file, map_location=device, weights_only=True)
+        model.load_state_dict(own_columns(whole, model))
     except RuntimeError as error:
         detail = " ".join(str(error).split())
         raise CheckpointError(f"{file}: expected the parameters of the run: {detail}") from None

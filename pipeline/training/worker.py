@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from pipeline.config import OperatorRun, PinnRun
 from pipeline.training import checkpoint, outputs, progress
+from pipeline.training.divided import DividedSnapshots
 from pipeline.training.loop import History, Progress, train
 from pipeline.training.snapshot import Snapshots
 from pipeline.training.step import World
@@ -43,10 +46,11 @@ class Job:
         return self.folder / "results"
 
 
-def build_task(job: Job, device: torch.device) -> Task:
+def build_task(job: Job, device: torch.device, world: World) -> Task:
     """Return the task of `job`, its model as at step 0."""
     module = importlib.import_module(f"pipeline.training.{checkpoint.kind_of(job.run)}")
-    task: Task = module.Task(job.run, job.seed, device, job.store)
+    parts = {"world": world} if isinstance(job.run, PinnRun) else {}
+    task: Task = module.Task(job.run, job.seed, device, job.store, **parts)
     if job.run.initial_checkpoint is not None:
         load_initial(job.run.initial_checkpoint, job.run, task.model)
     return task
@@ -65,8 +69,12 @@ def work(
     Raises:
         PipelineError: what no retry of the workers can cure; see `Task` and `train`.
     """
-    task = build_task(job, device)
-    snapshots = Snapshots(job.folder, device)
+    task = build_task(job, device, world)
+    snapshots = (
+        DividedSnapshots(job.folder, device, task.model, world)
+        if task.is_divided
+        else Snapshots(job.folder, device)
+    )
 
     def report(now: Progress) -> None:
         progress.write(job.progress, progress.line(job.name, now))
@@ -84,16 +92,29 @@ def work(
         report=report,
         stop=stop,
     )
-    if world.rank == 0:
-        _finish(job, task, history)
+    if world.rank and not task.is_divided:
+        return
+    final, prediction = task.final(task.model), task.prediction(task.model)
+    if world.rank:
+        return
+    model: dict[str, Tensor] = task.model.state_dict()
+    if isinstance(snapshots, DividedSnapshots):
+        model = snapshots.whole_model()
+    _finish(job, task, history, model, final, prediction)
 
 
-def _finish(job: Job, task: Any, history: History) -> None:
-    num_parameters = sum(p.numel() for p in task.model.parameters())
+def _finish(
+    job: Job,
+    task: Any,
+    history: History,
+    model: dict[str, Tensor],
+    final: dict[str, float],
+    prediction: dict[str, np.ndarray],
+) -> None:
     samples = task.samples_per_step * task.num_steps
     save_model(
         job.results / outputs.CHECKPOINT,
-        task.model,
+        model,
         job.run,
         seed=job.seed,
         description=(
@@ -103,9 +124,10 @@ def _finish(job: Job, task: Any, history: History) -> None:
         ),
     )
     summary = {
-        **task.final(task.model),
+        **final,
         "samples_per_second": samples / history.elapsed_s,
-        "num_parameters": num_parameters,
+        "num_parameters": sum(model[name].numel() for name, _ in task.model.named_parameters()),
         "training_s": history.elapsed_s,
+        "all_reduce_bytes_per_step": history.num_bytes,
     }
-    outputs.collect(job.results, history.rows, task.prediction(task.model), summary)
+    outputs.collect(job.results, history.rows, prediction, summary)

@@ -12,6 +12,7 @@ from pipeline.estimators import base, collapsed, full, sdgd
 from pipeline.models import mlp
 from pipeline.problems import inseparable
 from pipeline.problems.base import Operator, Trial
+from pipeline.problems.shard import Shard
 from pipeline.problems.two_body import Problem
 
 CPU = torch.device("cpu")
@@ -39,7 +40,9 @@ def trial(dim, width=6, depth=4, seed=0, std=1.0):
 
 
 def points(u, n=5, seed=1):
-    return inseparable.ball(n, u.factor.dim, torch.Generator().manual_seed(seed), torch.float64)
+    return inseparable.ball(
+        n, Shard(u.factor.dim), torch.Generator().manual_seed(seed), torch.float64
+    )
 
 
 def sampled(u, x, axes):

@@ -1,11 +1,11 @@
 """The training loop: exact resume, numbers that no number of workers changes, errors by name."""
 
 import copy
-import threading
 
 import numpy as np
 import pytest
 import torch
+from thread_worlds import on_threads
 from training_fixtures import make_store, operator_run, pinn_run
 
 from pipeline.errors import StoreError, TrainingError
@@ -96,20 +96,6 @@ def test_history_has_losses_and_errors_where_they_belong(make_task):
     assert elapsed == sorted(elapsed)
 
 
-class Threads:
-    """A world of threads in one process, for ranks that must meet."""
-
-    def __init__(self, rank, size, barrier, sums):
-        self.rank, self.size, self.sums = rank, size, sums
-        self._barrier = barrier
-
-    def all_reduce(self, values):
-        self.sums[self.rank] = values.clone()
-        self._barrier.wait()
-        values.copy_(torch.stack(self.sums).sum(dim=0))
-        self._barrier.wait()
-
-
 def as_double(task):
     """Return `task` computing in float64, where sums in another order agree to 1e-12."""
     task.model.double()
@@ -119,24 +105,10 @@ def as_double(task):
     return task
 
 
-def on_threads(build, size, work):
+def each_rank(build, size, work):
     """Return what `work(build(), world)` returns or raises on each of `size` ranks."""
-    barrier, sums, found = threading.Barrier(size), [None] * size, [None] * size
     tasks = [build() for _ in range(size)]
-
-    def rank(index):
-        try:
-            found[index] = work(tasks[index], Threads(index, size, barrier, sums))
-        except BaseException as error:
-            found[index] = error
-            barrier.abort()
-
-    threads = [threading.Thread(target=rank, args=(index,)) for index in range(size)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found
+    return on_threads(size, lambda world: work(tasks[world.rank], world))
 
 
 @pytest.mark.parametrize("batch_size", [12, 7])
@@ -151,7 +123,7 @@ def test_the_gradient_does_not_depend_on_the_number_of_workers(make_task, size, 
         return as_double(make_task(batch_size=batch_size))
 
     alone, whole = gradient(build(), Alone())
-    for loss, gradients in on_threads(build, size, gradient):
+    for loss, gradients in each_rank(build, size, gradient):
         assert loss == pytest.approx(alone, rel=1e-12)
         for a, b in zip(gradients, whole, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-14)
@@ -170,11 +142,9 @@ def test_a_run_continued_by_more_or_fewer_workers_has_the_same_numbers(make_task
         return as_double(make_task(batch_size=7))
 
     stopped = Memory(stop_at=14)
-    ended = on_threads(build, before, lambda task, world: run(task, stopped, world))
+    ended = each_rank(build, before, lambda task, world: run(task, stopped, world))
     assert isinstance(ended[0], KeyboardInterrupt) and stopped.state["step"] == 14
-    continued = on_threads(
-        build, after, lambda task, world: run(task, Memory(stopped.state), world)
-    )
+    continued = each_rank(build, after, lambda task, world: run(task, Memory(stopped.state), world))
     ours, straight = numbers(continued[0]), numbers(run(build(), Memory()))
     assert [row[:-1] for row in ours] == [row[:-1] for row in straight]
     np.testing.assert_allclose([row[-1] for row in ours], [row[-1] for row in straight], rtol=1e-9)

@@ -1,10 +1,10 @@
 """A run that stops before its job's time limit: on all ranks at once, and nothing is lost."""
 
 import copy
-import threading
 
 import pytest
 import torch
+from thread_worlds import on_threads
 from training_fixtures import pinn_run
 
 from pipeline.errors import TimeLimitError
@@ -27,19 +27,6 @@ class Memory:
 
     def save(self, state):
         self.state = copy.deepcopy(state)
-
-
-class Ranks:
-    """A world of threads in one process."""
-
-    def __init__(self, rank, size, barrier, sums):
-        self.rank, self.size, self._barrier, self._sums = rank, size, barrier, sums
-
-    def all_reduce(self, values):
-        self._sums[self.rank] = values.clone()
-        self._barrier.wait(timeout=60)
-        values.copy_(torch.stack(self._sums).sum(dim=0))
-        self._barrier.wait(timeout=60)
 
 
 def run(memory, stop=None, world=None):
@@ -74,24 +61,18 @@ def test_stopped_wherever_it_is_asked_it_ends_with_the_same_numbers():
 
 
 def test_ranks_stop_together_when_rank_0_says_so():
-    memory, barrier, sums = Memory(), threading.Barrier(2), [None, None]
-    said, asked = {}, []
+    memory, asked = Memory(), []
 
     def stop(rank):
         asked.append(rank)
         return True
 
-    def work(rank):
-        try:
-            run(memory, stop=lambda: stop(rank), world=Ranks(rank, 2, barrier, sums))
-        except TimeLimitError as error:
-            said[rank] = str(error)
+    def work(world):
+        run(memory, stop=lambda: stop(world.rank), world=world)
 
-    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    errors = on_threads(2, work)
+    assert all(isinstance(error, TimeLimitError) for error in errors)
+    said = [str(error) for error in errors]
     assert said[0] == said[1] and "step 1 of 40" in said[0]
     assert memory.state["step"] == 1
     assert asked == [0]

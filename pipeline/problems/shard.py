@@ -1,0 +1,127 @@
+"""Axes of space divided over processes: one's own part, sums over all, a linear layer of them.
+
+Every process holds the same points, but of each only the coordinates of its own axes, and with
+them the columns of the first layer and whatever belongs to an axis. What the axes add up to (|x|²,
+W x, a source term) is summed over the processes. Of such a sum each process keeps its share of the
+points, from where on it works alone: its part of the loss is that of these points. So the
+derivative of the loss in a sum is added over the processes, too, and each process gets the whole
+gradient of its own columns without any of them being sent.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Shard:
+    """Axes `first` to `last` of `dim` for process `rank` of `size`; `add` sums over them in place.
+
+    Sizes differ by one at most; one process holds all axes, and its sums are the parts themselves.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        rank: int = 0,
+        size: int = 1,
+        add: Callable[[Tensor], object] = lambda values: None,
+    ) -> None:
+        self.dim, self.rank, self.size, self.add = dim, rank, size, add
+        self.first, self.last = self.range_of(rank)
+        self._divides_points = True
+
+    def __deepcopy__(self, memo: object) -> "Shard":
+        return self
+
+    def range_of(self, rank: int) -> tuple[int, int]:
+        """Return the first axis of a process and the one after its last."""
+        return rank * self.dim // self.size, (rank + 1) * self.dim // self.size
+
+    @property
+    def num_axes(self) -> int:
+        """Return the number of axes of this process."""
+        return self.last - self.first
+
+    @contextmanager
+    def every_point(self) -> Iterator[None]:
+        """Let `rows` return all points on every process, without gradients, within the block."""
+        before, self._divides_points = self._divides_points, False
+        try:
+            yield
+        finally:
+            self._divides_points = before
+
+    def rows(self, part: Tensor) -> Tensor:
+        """Return the sum of `part` (n, ...) over the processes, for this one's points (k, ...)."""
+        if self.size == 1:
+            return part
+        if not self._divides_points:
+            return self.total(part)
+        num_points = len(part)
+        ends = (rank * num_points // self.size for rank in (self.rank, self.rank + 1))
+        found: Tensor = _Sum.apply(part, self.add, slice(*ends))  # type: ignore[no-untyped-call]
+        return found
+
+    def total(self, part: Tensor) -> Tensor:
+        """Return the sum of `part` over the processes, whole: for what all points share."""
+        if self.size == 1:
+            return part
+        found: Tensor = _Sum.apply(part, self.add, slice(None))  # type: ignore[no-untyped-call]
+        return found
+
+    def own(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return which of the axes `index` (b,) this process holds, (b,), and their places here."""
+        mine = (index >= self.first) & (index < self.last)
+        return mine, index[mine] - self.first
+
+
+class _Sum(torch.autograd.Function):
+    """A sum over processes in float32 or better; its derivative is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, part: Tensor, add: Callable[[Tensor], object], rows: slice) -> Tensor:
+        ctx.add, ctx.rows, ctx.shape, ctx.dtype = add, rows, part.shape, part.dtype
+        low = part.dtype in (torch.bfloat16, torch.float16)
+        total = part.to(torch.float32 if low else part.dtype, copy=True).contiguous()
+        add(total)
+        return total[rows].clone() if rows != slice(None) else total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (grad,) = grads
+        total = torch.zeros(ctx.shape, device=grad.device, dtype=grad.dtype)
+        total[ctx.rows] = grad
+        ctx.add(total)
+        return total.to(ctx.dtype), None, None
+
+
+class AxesLinear(nn.Linear):
+    """The columns of W x + c for the axes of `shard`; W x is summed over the processes.
+
+    `weight` is (w, number of own axes), different everywhere; `bias` is the same in all processes.
+    """
+
+    def __init__(self, shard: Shard, num_units: int, device: torch.device | None = None) -> None:
+        super().__init__(shard.num_axes, num_units, device=device)
+        self.shard = shard
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return W x + c for this process's share of the points, from own coordinates `x`."""
+        total = self.shard.rows(torch.nn.functional.linear(self.own(x), self.weight))
+        return total + self.bias
+
+    def own(self, x: Tensor) -> Tensor:
+        """Return the coordinates of the own axes alone: neighbours may follow them in `x`."""
+        return x[:, : self.in_features]
+
+
+def divided_layers(model: nn.Module) -> dict[str, AxesLinear]:
+    """Return the layers of `model` with divided columns by the names of their weights."""
+    return {
+        f"{name}.weight": layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, AxesLinear)
+    }
