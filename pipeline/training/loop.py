@@ -200,7 +200,7 @@ def _progress(
 
 def _pack(history: History) -> dict[str, Any]:
     """Return the history as plain lists and numbers, which need no unpickling of classes."""
-    sums = (history.loss_sum, history.loss_count, history.elapsed_s)
+    sums = (history.loss_sum, history.loss_count, history.elapsed_s, history.num_bytes)
     return {"rows": [list(row) for row in history.rows], "sums": list(sums)}
 
 

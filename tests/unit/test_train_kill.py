@@ -13,9 +13,13 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-from training_fixtures import make_store, operator_run, wait_for
+import torch
+from training_fixtures import make_store, operator_run, pinn_run, wait_for
 
-from pipeline.config import OperatorRun
+from pipeline.config import OperatorRun, PinnRun
+from pipeline.training import pinn
+from pipeline.training.loop import train
+from pipeline.training.step import Alone
 
 pytestmark = pytest.mark.slow
 
@@ -23,14 +27,16 @@ RUN = operator_run(num_epochs=250, evaluate_every=100, checkpoint_every=100)  # 
 CODE = """
 import sys
 from pathlib import Path
-from pipeline.config import OperatorRun
+import json
+from pipeline.config import parse_run
 from pipeline.training import stage
 
 if __name__ == "__main__":
     folder, output = map(Path, sys.argv[1:3])
-    run = OperatorRun.model_validate_json(sys.argv[3])
+    run = parse_run(json.loads(sys.argv[3]))
+    store = folder / "waves.zarr" if hasattr(run, "dataset") else None
     stage.run(run, name="waves", seed=5, output=output, state=folder / "state",
-              store=folder / "waves.zarr", source="test")
+              store=store, source="test")
 """
 
 
@@ -42,7 +48,7 @@ def folder(tmp_path_factory) -> Path:
     return found
 
 
-def start(folder: Path, output: str, run: OperatorRun = RUN) -> subprocess.Popen:
+def start(folder: Path, output: str, run: OperatorRun | PinnRun = RUN) -> subprocess.Popen:
     arguments = [str(folder / "job.py"), str(folder), str(folder / output), run.model_dump_json()]
     log = (folder / f"{output}.log").open("a")
     return subprocess.Popen(
@@ -55,8 +61,6 @@ def start(folder: Path, output: str, run: OperatorRun = RUN) -> subprocess.Popen
 
 def saved_step(folder: Path) -> int:
     """Return the step of the last snapshot, 0 without one."""
-    import torch
-
     files = list((folder / "state").glob("*/snapshot.pt"))
     return torch.load(files[0], weights_only=True)["step"] if files else 0
 
@@ -152,6 +156,12 @@ def test_killed_at_any_moment_it_ends_with_the_same_numbers(undisturbed, folder)
 def test_a_killed_worker_is_replaced_and_the_numbers_stay(undisturbed, folder):
     job = start(folder, "worker")
     wait_for(lambda: saved_step(folder) >= 300, job)
+    kill_a_worker(job)
+    assert job.wait(timeout=180) == 0, (folder / "worker.log").read_text()
+    assert_same(folder, "worker")
+
+
+def kill_a_worker(job: subprocess.Popen) -> None:
     workers = [
         p
         for p in psutil.Process(job.pid).children(recursive=True)
@@ -159,8 +169,32 @@ def test_a_killed_worker_is_replaced_and_the_numbers_stay(undisturbed, folder):
     ]
     assert len(workers) == 2
     workers[-1].kill()
-    assert job.wait(timeout=180) == 0, (folder / "worker.log").read_text()
-    assert_same(folder, "worker")
+
+
+def test_divided_axes_survive_a_killed_worker_with_the_numbers_of_one_process(folder):
+    run = pinn_run(
+        num_steps=1500, evaluate_every=500, checkpoint_every=50, num_workers=2, shard="axes"
+    )
+    job = start(folder, "axes", run)
+    wait_for(lambda: saved_step(folder) >= 100, job, seconds=300)
+    kill_a_worker(job)
+    assert job.wait(timeout=300) == 0, (folder / "axes.log").read_text()
+
+    task = pinn.Task(run, 5, torch.device("cpu"))
+    nothing = type("Nothing", (), {"load": lambda self: None, "save": lambda self, state: None})
+    history = train(
+        task, name="alone", world=Alone(), settings=run.train, checkpoint=nothing(),
+        report=lambda progress: None,
+    )  # fmt: skip
+    rows = metrics(folder, "axes")
+    assert list(rows.step) == [row.step for row in history.rows]
+    np.testing.assert_allclose(rows.value, [row.value for row in history.rows], rtol=2e-3)
+    model = torch.load(folder / "axes" / "checkpoint" / "model.pt", weights_only=True)
+    for name, value in task.model.state_dict().items():
+        torch.testing.assert_close(model[name], value, rtol=5e-3, atol=1e-4)
+    summary = json.loads((folder / "axes" / "run.json").read_text())["summary"]
+    assert summary["num_parameters"] == sum(value.numel() for value in model.values())
+    assert summary["all_reduce_bytes_per_step"] > 0
 
 
 def assert_same(folder: Path, output: str) -> None:
