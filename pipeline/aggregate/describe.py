@@ -116,25 +116,30 @@ def method_title(part: PinnRun | OperatorRun) -> str:
                 # The network stays zero: neither it nor its estimator takes part.
                 return polynomial
         mlp = f"{mlp} + {polynomial}"
-    match part.estimator:
-        case SDGD(sampled_axes=axes):
-            how = f"SDGD, {axes} of {part.problem.dim:,} axes"
-        case Taylor(num_directions=axes):
-            how = f"STDE (sparse), {axes} of {part.problem.dim:,} axes"
-        case DoubleBackward(sampled_axes=axes):
-            how = f"SDGD by double backward, {axes} of {part.problem.dim:,} axes"
-        case Jet(sampled_axes=axes):
-            how = f"SDGD by nested jvp, {axes} of {part.problem.dim:,} axes"
-        case Hutchinson():
-            how = f"Hutchinson, {part.estimator.num_directions} {part.estimator.distribution}"
-        case ExactGram():
-            how = "exact operator (Gram matrix)"
-        case Auto():
-            how = "estimator chosen by measurement"
-        case Full():
-            how = "full operator (naive baseline)"
+    how = estimator_title(part)
     sets = f" × {part.train.index_sets} sets" if part.train.index_sets > 1 else ""
     return f"{mlp}, {how}{sets}" + (", unbiased loss" if part.train.loss == "unbiased" else "")
+
+
+def estimator_title(part: PinnRun) -> str:
+    """Return the estimator of a run and how many directions it samples."""
+    match part.estimator:
+        case SDGD(sampled_axes=axes):
+            return f"SDGD, {axes} of {part.problem.dim:,} axes"
+        case Taylor(num_directions=axes):
+            return f"STDE (sparse), {axes} of {part.problem.dim:,} axes"
+        case DoubleBackward(sampled_axes=axes):
+            return f"SDGD by double backward, {axes} of {part.problem.dim:,} axes"
+        case Jet(sampled_axes=axes):
+            return f"SDGD by nested jvp, {axes} of {part.problem.dim:,} axes"
+        case Hutchinson():
+            return f"Hutchinson, {part.estimator.num_directions} {part.estimator.distribution}"
+        case ExactGram():
+            return "exact operator (Gram matrix)"
+        case Auto():
+            return "estimator chosen by measurement"
+        case Full():
+            return "full operator (naive baseline)"
 
 
 def formulation_title(part: Bound, degree: int) -> str:

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from pipeline.aggregate import ablation, bounds, curves, predictions
+from pipeline.aggregate import ablation, bounds, comparison, curves, predictions
 from pipeline.aggregate.collect import BoundResult, DatasetResult, Results, RunResult
 from pipeline.aggregate.describe import (
     dataset_count,
@@ -50,6 +50,7 @@ def render(results: Results) -> str:
         datasets=[_dataset_row(result) for result in results.datasets],
         flows=[_flow_row(r) for r in results.datasets if isinstance(r.config, Trajectory)],
         groups=_run_groups(results),
+        compared=comparison.rows(results),
         dimensions=bounds.by_dimension(results.bounds),
         bounds=_bounds(results),
         figures=_figures(results),

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.aggregate.collect import BoundResult, Results
+from pipeline.aggregate.comparison import comparison
 from pipeline.aggregate.describe import dimension, formulation_title, method_title, problem_title
 from pipeline.aggregate.quantities import float_above, relative_gap
 
@@ -85,6 +86,15 @@ def _runs(results: Results) -> Iterator[Row]:
         yield from _measured(base, result.record)
         last_step = {"num_steps": int(result.metrics["step"].max())}
         yield from _measured(base, {"summary": last_step})
+        if found := comparison(result):
+            differs = "; ".join(found.differences)
+            for number in found.numbers:
+                yield base | {
+                    "quantity": f"published_{found.quantity}@{number.key}",
+                    "value": float(number.value), "text": number.value,
+                    "label": "published", "unit": "1",
+                    "detail": f"{number.method}; {number.source}; what differs: {differs}",
+                }  # fmt: skip
 
 
 def _measured(base: Row, record: dict[str, Any]) -> Iterator[Row]:

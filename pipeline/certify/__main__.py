@@ -15,12 +15,19 @@ from pipeline.certify.work import write_json
 
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit status of `python -m pipeline.certify`."""
-    options = _parser().parse_args(arguments)
-    file: Path = options.file
-    if not file.is_file():
-        print(f"{file}: expected a certificate file, found none", file=sys.stderr)
+    raw, cores = argparse.RawDescriptionHelpFormatter, len(os.sched_getaffinity(0))
+    name = "python -m pipeline.certify"
+    parser = argparse.ArgumentParser(name, description=__doc__, formatter_class=raw)
+    option = parser.add_argument
+    option("file", type=Path, help="certificate (JSON, schema in certify/format.py)")
+    option("--verdict", type=Path, metavar="OUT", help="also write the verdict as JSON")
+    option("--jobs", type=_positive, metavar="N", default=cores, help="processes")
+    option("--state", type=Path, metavar="FILE", help="remember finished parts, go on from them")
+    options = parser.parse_args(arguments)
+    if not options.file.is_file():
+        print(f"{options.file}: expected a certificate file, found none", file=sys.stderr)
         return 2
-    result = verdict(file, options.jobs, options.state)
+    result = verdict(options.file, options.jobs, options.state)
     if options.verdict is not None:
         try:
             write_json(options.verdict, result)
@@ -35,29 +42,6 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"every sphere packing in dimension {result['dim']} has density at most")
     print(result["bound"])
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.certify",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("file", type=Path, help="certificate (JSON, schema in certify/format.py)")
-    parser.add_argument(
-        "--verdict", type=Path, metavar="OUT", help="also write the verdict as JSON"
-    )
-    parser.add_argument(
-        "--jobs",
-        type=_positive,
-        metavar="N",
-        default=len(os.sched_getaffinity(0)),
-        help="processes",
-    )
-    parser.add_argument(
-        "--state", type=Path, metavar="FILE", help="remember finished parts, go on from them"
-    )
-    return parser
 
 
 def _positive(text: str) -> int:

@@ -16,10 +16,9 @@ one addition of integers adds all fields, and bit 62 of a field is set if its co
 import sys
 import time
 from collections.abc import Sequence
-from functools import cache, partial, reduce
+from functools import cache, partial
 from itertools import combinations, product
 from math import comb, prod
-from operator import and_
 
 from flint import fmpq, fmpq_mat, fmpq_mpoly, fmpz
 
@@ -102,19 +101,30 @@ def prove(degrees: tuple[int, ...], symmetric: int, box: Box) -> tuple[int, str,
 
     Otherwise also what was found and at which point of the unit cube.
     """
-    form, count, stack = Form(degrees), 0, [box]
+    count, stack, signs = 0, [box], mask(degrees, 0, 0, degrees[0], _OFFSET)
     while stack:
         tensor, place = stack.pop()
         count += 1
-        if tensor & form.signs == 0:
+        if tensor & signs == 0:
             continue
-        corner = form.corner(tensor)
+        corner = nonnegative_corner(degrees, tensor)
         if corner or count >= MAX_BOXES or sum(k for _, k in place) >= MAX_HALVINGS:
             found = "a value >= 0" if corner else "no decision"
             ends = corner or (0,) * len(place)
             return count, found, [(i + x) / 2**k for (i, k), x in zip(place, ends, strict=True)]
         stack.extend(halves(degrees, symmetric, (tensor, place)))
     return count, "", []
+
+
+def nonnegative_corner(degrees: tuple[int, ...], tensor: fmpz) -> tuple[int, ...]:
+    """Return a corner (0 or 1 for each axis) where the value is not negative, or ()."""
+    for corner in product((1, 0), repeat=len(degrees)):
+        field = 0
+        for n, end in zip(degrees, corner, strict=True):
+            field = field * (n + 1) + n * end
+        if (tensor >> (_FIELD * field)) & _OFFSET:
+            return corner
+    return ()
 
 
 def halves(degrees: tuple[int, ...], symmetric: int, box: Box) -> list[Box]:
@@ -125,7 +135,7 @@ def halves(degrees: tuple[int, ...], symmetric: int, box: Box) -> list[Box]:
     tensor, place = box
     axis = min(range(len(place)), key=lambda axis: place[axis][1])
     (i, k), found = place[axis], []
-    for side, half in enumerate(Form(degrees).split(tensor, axis)):
+    for side, half in enumerate(split(degrees, tensor, axis)):
         new = (*place[:axis], (2 * i + side, k + 1), *place[axis + 1 :])
         pairs = combinations(new[:symmetric], 2)
         if all(low << n < (high + 1) << m for (low, m), (high, n) in pairs):
@@ -133,64 +143,31 @@ def halves(degrees: tuple[int, ...], symmetric: int, box: Box) -> list[Box]:
     return found
 
 
+def split(degrees: tuple[int, ...], tensor: fmpz, axis: int) -> tuple[fmpz, fmpz]:
+    """Return the coefficients on both halves along `axis`, each step rounded up.
+
+    Step k replaces the coefficients of index j >= k by the means with their left neighbours: index
+    j ends as the j-th coefficient of the left half, and the last index N, before step k, is
+    coefficient N - k + 1 of the right half. What a field's neighbours shift into it is masked.
+    """
+    n, ones = degrees[axis], mask(degrees, 0, 0, degrees[0], 1)
+    stride = _FIELD * prod(m + 1 for m in degrees[axis + 1 :])
+    last = mask(degrees, axis, n, n, 2**_FIELD - 1)
+    right = tensor & last
+    for k in range(1, n + 1):
+        means = (tensor + (tensor << stride) + ones) >> 1
+        ready = tensor & mask(degrees, axis, 0, k - 1, 2**_FIELD - 1)
+        tensor = ready | (means & mask(degrees, axis, k, n, 2 * _OFFSET - 1))
+        right |= (tensor & last) >> (k * stride)
+    return tensor, right
+
+
 @cache
-class Form:
-    """Masks for the packed coefficients of polynomials of given degrees."""
-
-    def __init__(self, degrees: tuple[int, ...]) -> None:
-        """Make the masks."""
-        self.degrees = degrees
-        self.ones = self._mask(0, 0, degrees[0] + 1, 1)
-        self.signs = self.ones * _OFFSET
-        ends = (
-            self._mask(axis, 0, 1, _OFFSET) | self._mask(axis, n, n + 1, _OFFSET)
-            for axis, n in enumerate(degrees)
-        )
-        self.corners = reduce(and_, ends)
-        self.steps = [self._steps(axis) for axis in range(len(degrees))]
-
-    def split(self, tensor: fmpz, axis: int) -> tuple[fmpz, fmpz]:
-        """Return the coefficients on both halves along `axis`, each step rounded up.
-
-        Step k replaces the coefficients of index j >= k by the means with their left neighbours:
-        index j ends as the j-th coefficient of the left half, and the last index, before step k,
-        is coefficient N - k + 1 of the right half.
-        """
-        shift, last, steps = self.steps[axis]
-        right = tensor & last
-        for k, (ready, rest) in enumerate(steps, start=1):
-            means = (tensor + (tensor << shift) + self.ones) >> 1
-            tensor = (tensor & ready) | (means & rest)
-            right |= (tensor & last) >> (k * shift)
-        return tensor, right
-
-    def corner(self, tensor: fmpz) -> tuple[int, ...]:
-        """Return a corner (0 or 1 for each axis) where the value is not negative, or ()."""
-        found = int(tensor & self.signs & self.corners)
-        if not found:
-            return ()
-        rest, place = found.bit_length() // _FIELD, []
-        for n in reversed(self.degrees):
-            rest, index = divmod(rest, n + 1)
-            place.append(int(index > 0))
-        return tuple(reversed(place))
-
-    def _steps(self, axis: int) -> tuple[int, fmpz, list[tuple[fmpz, fmpz]]]:
-        n, everything, number = self.degrees[axis], 2 * _OFFSET * 2 - 1, 2 * _OFFSET - 1
-        steps = [
-            (self._mask(axis, 0, k, everything), self._mask(axis, k, n + 1, number))
-            for k in range(1, n + 1)
-        ]
-        stride = prod(m + 1 for m in self.degrees[axis + 1 :])
-        return _FIELD * stride, self._mask(axis, n, n + 1, everything), steps
-
-    def _mask(self, axis: int, low: int, high: int, value: int) -> fmpz:
-        """Return `value` in all fields whose index on `axis` is in [low, high), zero elsewhere."""
-        sizes = [n + 1 for n in self.degrees]
-        block = _field(value) * prod(sizes[axis + 1 :])
-        empty = bytes(len(block))
-        row = empty * low + block * (high - low) + empty * (sizes[axis] - high)
-        return _joined(row * prod(sizes[:axis]))
+def mask(degrees: tuple[int, ...], axis: int, low: int, high: int, value: int) -> fmpz:
+    """Return `value` in the fields with low <= index on `axis` <= high, zero in all others."""
+    before, after = (prod(n + 1 for n in part) for part in (degrees[:axis], degrees[axis + 1 :]))
+    rows = (value if low <= index <= high else 0 for index in range(degrees[axis] + 1))
+    return _joined(b"".join(_field(x) * after for x in rows) * before)
 
 
 def _field(value: int) -> bytes:

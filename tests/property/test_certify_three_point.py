@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, product
 from math import prod
 
 import certificate_examples as examples
@@ -211,6 +211,44 @@ def test_halving_keeps_upper_bounds_of_the_coefficients(case, sides):
     # Rounded up only: by less than 1 at first and at most 1 in each of the steps of each halving.
     most = 1 + len(sides) * max(degrees)
     assert all(0 <= x - scale * e <= most for x, e in zip(packed, expected, strict=True))
+
+
+@st.composite
+def tensors(draw):
+    """Return degrees, coefficients, the stride of each axis, and the coefficients packed."""
+    degrees = draw(degree_lists)
+    strides = [prod(n + 1 for n in degrees[axis + 1 :]) for axis in range(len(degrees))]
+    # At the ends of a field a carry would reach its neighbour.
+    field = st.integers(-(2**62), 2**62 - 1) | st.sampled_from([-(2**62), -1, 0, 2**62 - 1])
+    number = prod(n + 1 for n in degrees)
+    values = draw(st.lists(field, min_size=number, max_size=number))
+    packed = fmpz(sum((x + 2**62) << (64 * i) for i, x in enumerate(values)))
+    return degrees, values, strides, packed
+
+
+@given(tensors())
+def test_a_split_is_de_casteljau_with_every_mean_rounded_up(case):
+    degrees, values, strides, packed = case
+    for axis, (n, stride) in enumerate(zip(degrees, strides, strict=True)):
+        halves = [unpacked(half, len(values)) for half in bernstein.split(degrees, packed, axis)]
+        for start in (i for i in range(len(values)) if (i // stride) % (n + 1) == 0):
+            line = slice(start, start + n * stride + 1, stride)
+            row, left, right = values[line], [], []
+            while row:
+                left, right = [*left, row[0]], [row[-1], *right]
+                row = [-(-(a + b) // 2) for a, b in zip(row, row[1:], strict=False)]
+            assert [half[line] for half in halves] == [left, right]
+
+
+@given(tensors())
+def test_a_corner_is_found_where_a_value_is_not_negative(case):
+    degrees, values, strides, packed = case
+    steps = [(0, n * stride) for n, stride in zip(degrees, strides, strict=True)]
+    found = bernstein.nonnegative_corner(degrees, packed)
+    if found:
+        assert values[sum(step[end] for step, end in zip(steps, found, strict=True))] >= 0
+    else:
+        assert all(values[sum(corner)] < 0 for corner in product(*steps))
 
 
 def polynomial_of(terms, names):
