@@ -2,10 +2,10 @@
 
 `python -m benchmarks.pinn_shards --json [--quick] [--dims 100000 ...] [--sizes 1 2 4]`. Workers are
 processes of one machine, a thread each, in a gloo group; `points` is data parallelism, which holds
-and reduces the whole first layer, `axes` divides it (docs/pinn.md). Figures of a worker, the largest
-over workers: `mb`, its peak memory above that of a process with its libraries loaded; `bytes`, what
-a step gives to all-reduce, and `bytes_design` by the formula of the docs; `cpu_ms` and `wall_ms` of
-a step. Wall times say little where workers outnumber cores. The last line is one JSON object.
+and reduces the whole first layer, `axes` divides it (docs/pinn.md). Figures, the largest over
+workers: `mb`, peak memory above that of a process with its libraries loaded; `bytes`, what a step
+gives to all-reduce, and `bytes_design` by the formula of the docs; `cpu_ms`, `wall_ms` of a step.
+Wall times say little where workers outnumber cores. The last line is one JSON object.
 """
 
 import json
