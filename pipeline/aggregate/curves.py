@@ -133,13 +133,17 @@ def _dimension_bar(
 def _curves(
     panel: Axes, runs: Sequence[RunResult], metric: str, split: str, key: str
 ) -> list[float]:
-    """Draw one metric of all runs, a long history as its median within its range; return values."""
+    """Draw one metric of all runs, a long history as its median within its range; return values.
+
+    Standard errors widen the range. On a logarithmic axis their band is [y/(1 + s), y (1 + s)] for
+    an error of s y: y (1 ± s) to first order, and above zero.
+    """
     drawn: list[float] = []
     for index, run in enumerate(runs):
         history = _history(run.metrics, metric, split)
         if history.empty:
             continue
-        x, y, low, high = thin(history[key].to_numpy(float), history["value"].to_numpy(float))
+        x, y, low, high = thin(*history[[key, "value", "low", "high"]].to_numpy(float).T)
         marker = "o" if len(x) <= 12 else None
         panel.plot(x, y, label=run.name, marker=marker, markersize=3.5, **line_style(index))
         panel.fill_between(x, low, high, color=COLOURS[index % len(COLOURS)], alpha=0.18, lw=0)
@@ -151,9 +155,13 @@ def _curves(
 
 
 def _history(metrics: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
-    rows = metrics[(metrics["metric"] == metric) & (metrics["split"] == split)]
+    """Return the rows of a metric with the `low` and `high` ends of its standard error."""
+    parts = metrics[metrics["split"] == split]
     # A logarithmic axis has no place for zero.
-    return rows[rows["value"] > 0]
+    rows = parts[(parts["metric"] == metric) & (parts["value"] > 0)]
+    errors = parts[parts["metric"] == f"{metric}_standard_error"].set_index("step")["value"]
+    factor = 1.0 + rows["step"].map(errors).fillna(0.0) / rows["value"]
+    return rows.assign(low=rows["value"] / factor, high=rows["value"] * factor)
 
 
 def _trivial(panel: Axes, runs: Sequence[RunResult]) -> list[float]:

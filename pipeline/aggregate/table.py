@@ -31,10 +31,12 @@ COLUMNS = {
 }
 _UNITS = {
     "relative_l2": "1",
+    "relative_l2_standard_error": "1",
     "error_bound": "1",
     "relative_error_bound": "1",
     "trivial_relative_l2": "1",
     "skill": "1",
+    "skill_standard_error": "1",
     "samples_per_second": "1/s",
     "seconds_per_sample": "s",
     "num_parameters": "1",

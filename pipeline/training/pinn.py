@@ -195,12 +195,14 @@ class Task:
         return self.problem.residual(x, terms, source) / self.problem.residual_scale
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Return `relative_l2` and `skill` (see `relative_errors`) on the fixed test points."""
-        errors = self._errors(model)
-        return {"relative_l2": errors.model, "skill": errors.skill}
+        """Return `relative_l2`, `skill` and their standard errors on the fixed test points.
+
+        See `relative_errors`: what another draw of as many test points would change.
+        """
+        return self._errors(model).figures()
 
     def final(self, model: nn.Module) -> dict[str, float]:
-        """Return the summary: `relative_l2`, `skill`, `trivial_relative_l2`, `reference_error`.
+        """Return the summary: `evaluate`, `trivial_relative_l2` and `reference_error`.
 
         The last is the relative L2 size of the 95% intervals of the reference: errors below it
         cannot be told from zero. Where a theorem bounds the error by the residual, also its
@@ -208,8 +210,7 @@ class Task:
         """
         errors = self._errors(model)
         return {
-            "relative_l2": errors.model,
-            "skill": errors.skill,
+            **errors.figures(),
             "trivial_relative_l2": errors.trivial,
             "reference_error": self._reference_error(),
             **self._error_bound(model),
