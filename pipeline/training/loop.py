@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from pipeline.config import TrainSettings
 from pipeline.errors import TimeLimitError, TrainingError
+from pipeline.training.early_stopping import EarlyStopping
 from pipeline.training.ending import Ending
 from pipeline.training.running_mean import RunningMean
 from pipeline.training.step import World, train_step
@@ -58,11 +59,12 @@ class Progress:
 
 @dataclass
 class History:
-    """The metrics so far and the mean loss since its last row."""
+    """The metrics so far, the mean loss since its last row, and how early stopping ended."""
 
     rows: list[Row] = field(default_factory=list)
     loss: RunningMean = field(default_factory=RunningMean)
     elapsed_s: float = 0.0
+    outcome: dict[str, float] = field(default_factory=dict)
 
     def write(self, step: int, epoch: float, split: str, figures: dict[str, float]) -> None:
         """Append a row for each figure."""
@@ -84,6 +86,10 @@ class History:
         rows = (row for row in self.rows if (row.split, row.step) == (split, step))
         return {row.metric: row.value for row in rows}
 
+    def latest(self) -> dict[str, float]:
+        """Return the last figures of all splits, whose names differ."""
+        return self.last("train") | self.last("test") | self.last("held_out")
+
 
 def train(
     task: Task,
@@ -101,7 +107,8 @@ def train(
     steps to the last bit as a run that was never interrupted. The test set is evaluated and the
     state saved (both on rank 0) every `evaluate_every` and `checkpoint_every` steps and at the
     end; `loss` is the mean over a tenth of `evaluate_every` steps (`RunningMean`). `stop` is asked
-    on rank 0 about once a second.
+    on rank 0 about once a second. With early stopping the model is at the end that of the least
+    held-out residual (see `EarlyStopping`); the last rows are those of the last step.
 
     Raises:
         TrainingError: the loss of a step is not finite; on every rank.
@@ -111,10 +118,12 @@ def train(
     model = task.model
     optimizer, scheduler = task.configure_optimizer(model)
     history, first = History(), 0
+    stopping = EarlyStopping(task, settings, world, name)
     if (state := checkpoint.load()) is not None:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         scheduler.load_state_dict(state["scheduler"])
+        stopping.load_state_dict(state["early_stopping"])
         history, first = _unpack(state["history"]), state["step"]
     clock = _Clock(history.elapsed_s)
     log_every = max(1, settings.evaluate_every // _POINTS_PER_EVALUATION)
@@ -122,11 +131,14 @@ def train(
 
     def save(step: int) -> None:
         state = {"optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()}
+        state["early_stopping"] = stopping.state_dict()
         checkpoint.save(
             {**state, "model": model.state_dict(), "step": step, "history": _pack(history)}
         )
 
     for step in range(first + 1, task.num_steps + 1):
+        if stopping.is_over:
+            break
         if ending.is_here(step - 1 - first):
             if world.rank == 0:
                 save(step - 1)
@@ -140,21 +152,25 @@ def train(
                 f"runs.{name}: step {step}: expected a finite loss, got {loss};"
                 " lower train.learning_rate"
             )
+        evaluate = step % settings.evaluate_every == 0 or step == task.num_steps
+        residual = stopping.look(step) if evaluate else {}
         if world.rank:
             continue
         history.loss.add(loss)
         history.elapsed_s = clock.elapsed()
-        at_end = step == task.num_steps
+        at_end = stopping.is_over or step == task.num_steps
         if step % log_every == 0 or at_end:
             history.write_loss(step, task.epoch(step))
-        evaluate = step % settings.evaluate_every == 0 or at_end
         if evaluate:
+            history.write(step, task.epoch(step), "held_out", residual)
             history.write(step, task.epoch(step), "test", task.evaluate(model))
             history.elapsed_s = clock.elapsed()
         if evaluate or clock.due():
             report(_progress(task, step, first, loss, history, clock))
         if step % settings.checkpoint_every == 0 or at_end:
             save(step)
+    stopping.restore()
+    history.outcome = stopping.outcome()
     return history
 
 
@@ -185,7 +201,7 @@ def _progress(
         step=step,
         num_steps=task.num_steps,
         epoch=task.epoch(step),
-        figures={"loss": loss} | history.last("train") | history.last("test"),
+        figures={"loss": loss} | history.latest(),
         samples_per_second=task.samples_per_step / seconds_per_step,
         remaining_s=(task.num_steps - step) * seconds_per_step,
     )

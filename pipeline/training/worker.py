@@ -90,7 +90,14 @@ def work(
 
 def _finish(job: Job, task: Any, history: History) -> None:
     num_parameters = sum(p.numel() for p in task.model.parameters())
-    samples = task.samples_per_step * task.num_steps
+    num_steps = history.outcome.get("stopped_at_step", task.num_steps)
+    if num_steps < task.num_steps:
+        progress.write(
+            job.progress,
+            f"{job.name}: stopped after step {num_steps} of {task.num_steps}: the held-out residual"
+            f" does not fall any more; the model is that of step {history.outcome['best_step']}",
+        )
+    samples = task.samples_per_step * num_steps
     save_model(
         job.results / outputs.CHECKPOINT,
         task.model,
@@ -104,6 +111,7 @@ def _finish(job: Job, task: Any, history: History) -> None:
     )
     summary = {
         **task.final(task.model),
+        **history.outcome,
         "samples_per_second": samples / history.elapsed_s,
         "num_parameters": num_parameters,
         "training_s": history.elapsed_s,
