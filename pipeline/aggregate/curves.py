@@ -39,15 +39,31 @@ def by_problem(results: Results) -> dict[str, list[RunResult]]:
 
 def loss_curves(results: Results) -> Figure:
     """Draw the training loss of every run, one panel a problem."""
-    groups = by_problem(results)
+    return _by_step(by_problem(results), "loss", "train", "training loss")
+
+
+def residual_curves(results: Results) -> Figure | None:
+    """Draw the held-out residual of the runs that follow it, or return None without one."""
+    groups = {
+        title: [run for run in runs if not _history(run.metrics, "residual", "held_out").empty]
+        for title, runs in by_problem(results).items()
+    }
+    followed = {title: runs for title, runs in groups.items() if runs}
+    if not followed:
+        return None
+    return _by_step(followed, "residual", "held_out", "held-out residual")
+
+
+def _by_step(groups: dict[str, list[RunResult]], metric: str, split: str, ylabel: str) -> Figure:
+    """Draw one metric of the runs of each group against steps, one panel a group."""
     columns = min(2, len(groups))
     with style():
         figure, axes = panels(-(-len(groups) // columns), columns, 3.1)
         for panel in axes.flat[len(groups) :]:
             panel.set_visible(False)
         for panel, (title, runs) in zip(axes.flat, groups.items(), strict=False):
-            log_axis(panel.yaxis, _curves(panel, runs, "loss", "train", "step"))
-            finish(panel, title=title, xlabel="optimiser step", ylabel="training loss")
+            log_axis(panel.yaxis, _curves(panel, runs, metric, split, "step"))
+            finish(panel, title=title, xlabel="optimiser step", ylabel=ylabel)
     return figure
 
 

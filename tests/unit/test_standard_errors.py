@@ -15,8 +15,8 @@ from test_train_loop import Memory, numbers, run
 from training_fixtures import make_store, operator_run, pinn_run
 
 from pipeline.aggregate import curves
-from pipeline.aggregate.collect import RunResult
-from pipeline.config import PinnRun
+from pipeline.aggregate.collect import Results, RunResult
+from pipeline.config import Experiment, PinnRun
 from pipeline.problems.skill import relative_errors
 from pipeline.training import operator, pinn
 from pipeline.training.loop import Progress
@@ -135,6 +135,22 @@ def test_the_line_shows_each_figure_with_its_error():
         "pinn: step   40/5000  loss 3.10e-03 ± 2e-04  relative_l2 3.52e-02 ± 4e-04"
         "  skill 2.760e+01  residual 1.23457e+00 ± 2e-05  8,123 samples/s  1:15 left"
     )
+
+
+def test_the_report_draws_the_held_out_residual_of_the_runs_that_have_one():
+    results = []
+    for early in (None, {"patience": 9}):
+        task = pinn.Task(pinn_run(evaluate_every=10, early_stopping=early), 3, CPU)
+        metrics = pd.DataFrame(run(task, Memory()).rows)
+        results.append(RunResult(f"early {early}", task.run, {}, metrics, {}))
+    experiment = Experiment(schema_version=1, seed=0)
+    assert curves.residual_curves(Results(experiment, [], results[:1], [])) is None
+    figure = curves.residual_curves(Results(experiment, [], results, []))
+    (panel,) = figure.axes
+    (curve,) = panel.lines
+    rows = results[1].metrics
+    np.testing.assert_array_equal(curve.get_ydata(), rows[rows.metric == "residual"].value)
+    assert len(panel.collections) == 1
 
 
 def test_the_report_draws_a_band_where_there_is_an_error():
