@@ -432,6 +432,23 @@ class Kaczmarz(Frozen):
 Optimizer = Annotated[Adam | Kaczmarz, Field(discriminator="kind")]
 
 
+class EarlyStopping(Frozen):
+    """End training when the residual on held-out points has stopped falling; keep the best model.
+
+    The root mean square of the scaled residual over `num_points` points of the training law that
+    no step uses is estimated every `evaluate_every` steps. Training ends after `patience` of these
+    evaluations, all after step `min_steps`, in which it has not fallen by more than `min_delta`
+    (relative) and by more than the standard error of the difference. An estimator that samples
+    takes `index_sets` independent index sets a point.
+    """
+
+    patience: PositiveInt
+    min_delta: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01
+    min_steps: NonNegativeInt = 0
+    num_points: Annotated[int, Field(ge=16)] = 1024
+    index_sets: Annotated[int, Field(ge=2)] = 4
+
+
 class PinnTraining(TrainSettings):
     """Fresh collocation points at each step; `batch_size` of them over all workers.
 
@@ -448,6 +465,7 @@ class PinnTraining(TrainSettings):
     index_sets: PositiveInt = 1
     optimizer: Optimizer = Adam(kind="adam")
     shard: Literal["points", "axes"] = "points"
+    early_stopping: EarlyStopping | None = None
 
 
 class OperatorTraining(TrainSettings):

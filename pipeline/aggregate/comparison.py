@@ -112,6 +112,8 @@ def _training(run: PinnRun, theirs: PinnRun) -> Iterator[str]:
     ):
         if getattr(mine, key) != getattr(other, key):
             yield f"{getattr(mine, key):,} {what}; theirs {getattr(other, key):,}"
+    if mine.early_stopping is not None:
+        yield "ends when the residual at held-out points stops falling; theirs after all steps"
     if mine.precision != other.precision:
         yield f"{mine.precision}; theirs {other.precision}"
     if run.initial_checkpoint is not None:

@@ -39,15 +39,31 @@ def by_problem(results: Results) -> dict[str, list[RunResult]]:
 
 def loss_curves(results: Results) -> Figure:
     """Draw the training loss of every run, one panel a problem."""
-    groups = by_problem(results)
+    return _by_step(by_problem(results), "loss", "train", "training loss")
+
+
+def residual_curves(results: Results) -> Figure | None:
+    """Draw the held-out residual of the runs that follow it, or return None without one."""
+    groups = {
+        title: [run for run in runs if not _history(run.metrics, "residual", "held_out").empty]
+        for title, runs in by_problem(results).items()
+    }
+    followed = {title: runs for title, runs in groups.items() if runs}
+    if not followed:
+        return None
+    return _by_step(followed, "residual", "held_out", "held-out residual")
+
+
+def _by_step(groups: dict[str, list[RunResult]], metric: str, split: str, ylabel: str) -> Figure:
+    """Draw one metric of the runs of each group against steps, one panel a group."""
     columns = min(2, len(groups))
     with style():
         figure, axes = panels(-(-len(groups) // columns), columns, 3.1)
         for panel in axes.flat[len(groups) :]:
             panel.set_visible(False)
         for panel, (title, runs) in zip(axes.flat, groups.items(), strict=False):
-            log_axis(panel.yaxis, _curves(panel, runs, "loss", "train", "step"))
-            finish(panel, title=title, xlabel="optimiser step", ylabel="training loss")
+            log_axis(panel.yaxis, _curves(panel, runs, metric, split, "step"))
+            finish(panel, title=title, xlabel="optimiser step", ylabel=ylabel)
     return figure
 
 
@@ -133,13 +149,17 @@ def _dimension_bar(
 def _curves(
     panel: Axes, runs: Sequence[RunResult], metric: str, split: str, key: str
 ) -> list[float]:
-    """Draw one metric of all runs, a long history as its median within its range; return values."""
+    """Draw one metric of all runs, a long history as its median within its range; return values.
+
+    Standard errors widen the range. On a logarithmic axis their band is [y/(1 + s), y (1 + s)] for
+    an error of s y: y (1 ± s) to first order, and above zero.
+    """
     drawn: list[float] = []
     for index, run in enumerate(runs):
         history = _history(run.metrics, metric, split)
         if history.empty:
             continue
-        x, y, low, high = thin(history[key].to_numpy(float), history["value"].to_numpy(float))
+        x, y, low, high = thin(*history[[key, "value", "low", "high"]].to_numpy(float).T)
         marker = "o" if len(x) <= 12 else None
         panel.plot(x, y, label=run.name, marker=marker, markersize=3.5, **line_style(index))
         panel.fill_between(x, low, high, color=COLOURS[index % len(COLOURS)], alpha=0.18, lw=0)
@@ -151,9 +171,13 @@ def _curves(
 
 
 def _history(metrics: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
-    rows = metrics[(metrics["metric"] == metric) & (metrics["split"] == split)]
+    """Return the rows of a metric with the `low` and `high` ends of its standard error."""
+    parts = metrics[metrics["split"] == split]
     # A logarithmic axis has no place for zero.
-    return rows[rows["value"] > 0]
+    rows = parts[(parts["metric"] == metric) & (parts["value"] > 0)]
+    errors = parts[parts["metric"] == f"{metric}_standard_error"].set_index("step")["value"]
+    factor = 1.0 + rows["step"].map(errors).fillna(0.0) / rows["value"]
+    return rows.assign(low=rows["value"] / factor, high=rows["value"] * factor)
 
 
 def _trivial(panel: Axes, runs: Sequence[RunResult]) -> list[float]:

@@ -94,13 +94,18 @@ def log_axis(axis: Any, values: Sequence[float] | np.ndarray) -> None:
 
 
 def thin(
-    x: np.ndarray, y: np.ndarray, bins: int = 240
+    x: np.ndarray, y: np.ndarray, low: np.ndarray, high: np.ndarray, bins: int = 240
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return (x, median, minimum, maximum) of `y` in at most `bins` groups of equal length."""
+    """Return medians of x and y, minimum of `low`, maximum of `high` in at most `bins` groups.
+
+    `low` and `high` are the ends of each value's band; groups have equal lengths.
+    """
     groups = np.array_split(np.arange(len(x)), min(bins, len(x)))
-    middle = np.array([np.median(x[g]) for g in groups])
-    stats = [np.array([f(y[g]) for g in groups]) for f in (np.median, np.min, np.max)]
-    return middle, stats[0], stats[1], stats[2]
+    columns = ((np.median, x), (np.median, y), (np.min, low), (np.max, high))
+    middle, median, least, most = (
+        np.array([statistic(values[group]) for group in groups]) for statistic, values in columns
+    )
+    return middle, median, least, most
 
 
 def svg(figure: Figure, prefix: str) -> str:

@@ -83,6 +83,7 @@ def _figures(results: Results) -> Row:
     ]
     return {
         "loss": _markup(curves.loss_curves(results) if results.runs else None, "loss"),
+        "residual": _markup(curves.residual_curves(results), "residual"),
         "error": _markup(curves.error_curves(results) if results.runs else None, "error"),
         "skill": _markup(curves.skill_chart(results), "skill"),
         "ablations": [

@@ -9,6 +9,7 @@ from pipeline import config
 from pipeline.estimators.base import Estimator, powers
 from pipeline.estimators.sdgd import draw_axes
 from pipeline.problems.base import Operator, Problem, Terms, Trial
+from pipeline.problems.precision import full_precision
 
 
 def build(config: config.DoubleBackward, problem: Problem, network: nn.Module) -> Estimator:
@@ -32,9 +33,11 @@ class DoubleBackward:
         """Return unbiased estimates of the terms at the rows of `x`."""
         axes = draw_axes(operator.dim, self.sampled_axes, generator).to(x.device)
         scale = operator.dim / len(axes)
+        x = x.detach().requires_grad_()
         with torch.enable_grad():
-            x = x.detach().requires_grad_()
             value = u(x)
+        # Reverse passes take the types of their forward pass; autocast would round the known parts.
+        with torch.enable_grad(), full_precision(x):
             (gradient,) = torch.autograd.grad(value.sum(), x, create_graph=True)
             rows = [
                 torch.autograd.grad(gradient[:, axis].sum(), x, create_graph=True)[0][:, axis]

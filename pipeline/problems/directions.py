@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from pipeline.problems.precision import full_precision
 from pipeline.problems.shard import Shard
 
 
@@ -83,9 +84,10 @@ class Dense:
 
     def along(self, vectors: Tensor) -> Tensor:
         """Return the inner products with the rows of `vectors` (1|n, m): (1|n, b)."""
-        if self.rows.shape[0] == 1:
-            return vectors @ self.rows[0].T
-        return torch.einsum("nbm,nm->nb", self.rows, vectors.expand(len(self.rows), -1))
+        with full_precision(vectors):
+            if self.rows.shape[0] == 1:
+                return vectors @ self.rows[0].T
+            return torch.einsum("nbm,nm->nb", self.rows, vectors.expand(len(self.rows), -1))
 
     def through(self, weight: Tensor) -> Tensor:
         """Return the images under `weight` (w, m): (1|n, b, w)."""

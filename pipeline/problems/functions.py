@@ -1,7 +1,8 @@
 """Known functions of points, with their derivatives along given directions.
 
 An ansatz A + B N is made of them. Where the derivatives have a closed form (`closed`), those along
-all axes together cost O(n d), so that nothing of A need be sampled.
+all axes together cost O(n d), so that nothing of A need be sampled. They are in the precision of
+the points, under autocast too.
 
 Shapes: n points, m coordinates (d of space, and time as the last one where there is time),
 b directions.
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pipeline.problems.directions import Axes, Directions
+from pipeline.problems.precision import full_precision
 from pipeline.problems.shard import Shard
 
 Field = Callable[[Tensor], Tensor]
@@ -61,16 +63,19 @@ class Expression:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the values at the rows of `x`, (n,)."""
-        return self.field(x)
+        with full_precision(x):
+            return self.field(x)
 
     def slopes(self, x: Tensor, directions: Directions) -> Tensor:
         """Return the first derivatives, (n, b). Cost: about two evaluations a direction."""
-        return nested_slopes(self.field, x, directions)
+        with full_precision(x):
+            return nested_slopes(self.field, x, directions)
 
     def jet(self, x: Tensor, directions: Directions) -> Jet:
         """Return value, slopes and curvature. Cost: about four evaluations a direction."""
-        first, second = nested_derivatives(self.field, x, directions)
-        return Jet(self.field(x), first, second.sum(1))
+        with full_precision(x):
+            first, second = nested_derivatives(self.field, x, directions)
+            return Jet(self.field(x), first, second.sum(1))
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,8 @@ class Affine:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the values, (n,)."""
-        return x @ self.weights + self.constant
+        with full_precision(x):
+            return x @ self.weights + self.constant
 
     def slopes(self, x: Tensor, directions: Directions) -> Tensor:
         """Return weights·v, (n, b)."""
@@ -157,11 +163,13 @@ class Known:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the values, (n,)."""
-        return self.value(x)
+        with full_precision(x):
+            return self.value(x)
 
     def slopes(self, x: Tensor, directions: Directions) -> Tensor:
         """Return the gradient's components, (n, b)."""
-        return directions.along(self.gradient(x)).expand(len(x), -1)
+        with full_precision(x):
+            return directions.along(self.gradient(x)).expand(len(x), -1)
 
     def jet(self, x: Tensor, directions: Directions) -> Jet:
         """Return value, slopes and curvature; along axes, unless it is linear in space."""
@@ -169,8 +177,9 @@ class Known:
         if self.diagonal is not None:
             assert isinstance(directions, Axes)
             weights = directions.squares(x)
-            curvature = (weights * self.diagonal(x)[:, directions.index]).sum(1)
-        return Jet(self.value(x), self.slopes(x, directions), curvature)
+            with full_precision(x):
+                curvature = (weights * self.diagonal(x)[:, directions.index]).sum(1)
+        return Jet(self(x), self.slopes(x, directions), curvature)
 
 
 @dataclass(frozen=True)

@@ -60,15 +60,16 @@ class DividedSnapshots:
                 old.unlink(missing_ok=True)
 
     def whole_model(self) -> dict[str, Tensor]:
-        """Return the saved parameters with the columns of all axes, on the CPU."""
+        """Return the parameters that the saved run ends with, of all axes, on the CPU."""
         state = Snapshots(self._folder, torch.device("cpu")).load()
         assert state is not None
-        parts = state.pop(_PARTS)
-        for path, columns in _joined(self._folder, parts, 0, parts[-1][2]):
-            if path[0] == "model":
-                _put(state, path, columns)
-        model: dict[str, Tensor] = state["model"]
-        return model
+        parts, best = state.pop(_PARTS), ("early_stopping", "best_model")
+        kept = best if state[best[0]][best[1]] is not None else ("model",)
+        for path, columns in _joined(self._folder, parts, 0, parts[-1][2], below=kept):
+            _put(state, path, columns)
+        for key in kept:
+            state = state[key]
+        return state
 
 
 def own_columns(whole: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
@@ -103,9 +104,9 @@ def _cut(
 
 
 def _joined(
-    folder: Path, parts: list[list[Any]], first: int, last: int
+    folder: Path, parts: list[list[Any]], first: int, last: int, below: Keys = ()
 ) -> Iterator[tuple[Keys, Tensor]]:
-    """Yield the divided tensors by path, with the columns of axes `first` to `last`."""
+    """Yield the divided tensors whose path begins with `below`, columns `first` to `last`."""
     overlaps = [part for part in parts if part[1] < last and first < part[2]]
     # Mapped files: of a part only the columns that are wanted are read.
     files = [
@@ -113,11 +114,14 @@ def _joined(
         for name, _, _ in overlaps
     ]
     for entries in zip(*files, strict=True):
+        path = tuple(entries[0][0])
+        if path[: len(below)] != below:
+            continue
         pieces = [
             tensor[:, max(first, begin) - begin : min(last, end) - begin]
             for (_, tensor), (_, begin, end) in zip(entries, overlaps, strict=True)
         ]
-        yield tuple(entries[0][0]), torch.cat(pieces, 1)
+        yield path, torch.cat(pieces, 1)
 
 
 def _put(state: dict[Any, Any], path: Keys, value: Tensor) -> None:

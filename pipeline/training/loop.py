@@ -3,14 +3,14 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol
-
-from torch import nn
 
 from pipeline.config import TrainSettings
 from pipeline.errors import TimeLimitError, TrainingError
+from pipeline.training.early_stopping import EarlyStopping
 from pipeline.training.ending import Ending
+from pipeline.training.running_mean import RunningMean
 from pipeline.training.step import World, train_step
 from pipeline.training.task import Task
 
@@ -43,43 +43,54 @@ class Checkpoints(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands, for the screen and the metrics endpoint; rank 0 only."""
+    """Where a run stands, for the screen and the metrics endpoint; rank 0 only.
+
+    `figures` are the last ones of each kind, each beside its `<figure>_standard_error` if it has
+    one: `loss` and those of the evaluations.
+    """
 
     step: int
     num_steps: int
     epoch: float
-    loss: float
-    errors: dict[str, float]
+    figures: dict[str, float]
     samples_per_second: float
     remaining_s: float
 
 
 @dataclass
 class History:
-    """The metrics so far and the loss accumulated since its last row."""
+    """The metrics so far, the mean loss since its last row, and how early stopping ended."""
 
     rows: list[Row] = field(default_factory=list)
-    loss_sum: float = 0.0
-    loss_count: int = 0
+    loss: RunningMean = field(default_factory=RunningMean)
     elapsed_s: float = 0.0
+    outcome: dict[str, float] = field(default_factory=dict)
     num_bytes: int = 0
     """What the last step gave to `World.all_reduce`, in this process."""
 
-    def add_loss(self, loss: float) -> None:
-        """Accumulate the loss of one step."""
-        self.loss_sum += loss
-        self.loss_count += 1
+    def write(self, step: int, epoch: float, split: str, figures: dict[str, float]) -> None:
+        """Append a row for each figure."""
+        self.rows += [
+            Row(step, epoch, split, *figure, self.elapsed_s) for figure in figures.items()
+        ]
 
     def write_loss(self, step: int, epoch: float) -> None:
-        """Append the mean loss of the steps since the last call."""
-        if self.loss_count:
-            mean = self.loss_sum / self.loss_count
-            self.rows.append(Row(step, epoch, "train", "loss", mean, self.elapsed_s))
-        self.loss_sum, self.loss_count = 0.0, 0
+        """Append the mean loss of the steps since the last call, and its standard error."""
+        if self.loss.count:
+            found = {"loss": self.loss.mean, "loss_standard_error": self.loss.standard_error}
+            known = {key: value for key, value in found.items() if value is not None}
+            self.write(step, epoch, "train", known)
+        self.loss = RunningMean()
 
     def last(self, split: str) -> dict[str, float]:
-        """Return the latest value of each metric of a split."""
-        return {row.metric: row.value for row in self.rows if row.split == split}
+        """Return the figures of a split at the last step that has any."""
+        step = max((row.step for row in self.rows if row.split == split), default=0)
+        rows = (row for row in self.rows if (row.split, row.step) == (split, step))
+        return {row.metric: row.value for row in rows}
+
+    def latest(self) -> dict[str, float]:
+        """Return the last figures of all splits, whose names differ."""
+        return self.last("train") | self.last("test") | self.last("held_out")
 
 
 def train(
@@ -98,20 +109,24 @@ def train(
     steps to the last bit as a run that was never interrupted. The test set is evaluated and the
     state saved (both on rank 0, or on every rank if the task is divided) every `evaluate_every` and
     `checkpoint_every` steps and at the end; `loss` is the mean over a tenth of `evaluate_every`
-    steps. `stop` is asked on rank 0 about once a second.
+    steps (`RunningMean`). `stop` is asked on rank 0 about once a second. With early stopping the
+    model is at the end that of the least held-out residual (see `EarlyStopping`); the last rows are
+    those of the last step.
 
     Raises:
-        TrainingError: the loss of a step is not finite; on every rank.
+        TrainingError: the loss of a step or the held-out residual is not finite; on every rank.
         TimeLimitError: `stop` was true after at least one step, and the state is saved; on every
             rank after the same step.
     """
     model = task.model
     optimizer, scheduler = task.configure_optimizer(model)
     history, first = History(), 0
+    stopping = EarlyStopping(task, settings, world, name)
     if (state := checkpoint.load()) is not None:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         scheduler.load_state_dict(state["scheduler"])
+        stopping.load_state_dict(state["early_stopping"])
         history, first = _unpack(state["history"]), state["step"]
     clock = _Clock(history.elapsed_s)
     log_every = max(1, settings.evaluate_every // _POINTS_PER_EVALUATION)
@@ -120,11 +135,14 @@ def train(
 
     def save(step: int) -> None:
         state = {"optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()}
+        state["early_stopping"] = stopping.state_dict()
         checkpoint.save(
             {**state, "model": model.state_dict(), "step": step, "history": _pack(history)}
         )
 
     for step in range(first + 1, task.num_steps + 1):
+        if stopping.is_over:
+            break
         if ending.is_here(step - 1 - first):
             if is_active:
                 save(step - 1)
@@ -140,28 +158,26 @@ def train(
                 f"runs.{name}: step {step}: expected a finite loss, got {loss};"
                 " lower train.learning_rate"
             )
+        evaluate = step % settings.evaluate_every == 0 or step == task.num_steps
+        residual = stopping.look(step) if evaluate else {}
         if not is_active:
             continue
-        history.add_loss(loss)
+        history.loss.add(loss)
         history.elapsed_s = clock.elapsed()
-        at_end = step == task.num_steps
+        at_end = stopping.is_over or step == task.num_steps
         if step % log_every == 0 or at_end:
             history.write_loss(step, task.epoch(step))
-        evaluate = step % settings.evaluate_every == 0 or at_end
         if evaluate:
-            _evaluate(task, model, step, history)
+            history.write(step, task.epoch(step), "held_out", residual)
+            history.write(step, task.epoch(step), "test", task.evaluate(model))
             history.elapsed_s = clock.elapsed()
         if world.rank == 0 and (evaluate or clock.due()):
             report(_progress(task, step, first, loss, history, clock))
         if step % settings.checkpoint_every == 0 or at_end:
             save(step)
+    stopping.restore()
+    history.outcome = stopping.outcome()
     return history
-
-
-def _evaluate(task: Task, model: nn.Module, step: int, history: History) -> None:
-    for metric, value in task.evaluate(model).items():
-        row = Row(step, task.epoch(step), "test", metric, value, history.elapsed_s)
-        history.rows.append(row)
 
 
 class _Clock:
@@ -191,8 +207,7 @@ def _progress(
         step=step,
         num_steps=task.num_steps,
         epoch=task.epoch(step),
-        loss=history.last("train").get("loss", loss),
-        errors=history.last("test"),
+        figures={"loss": loss} | history.latest(),
         samples_per_second=task.samples_per_step / seconds_per_step,
         remaining_s=(task.num_steps - step) * seconds_per_step,
     )
@@ -200,9 +215,15 @@ def _progress(
 
 def _pack(history: History) -> dict[str, Any]:
     """Return the history as plain lists and numbers, which need no unpickling of classes."""
-    sums = (history.loss_sum, history.loss_count, history.elapsed_s, history.num_bytes)
-    return {"rows": [list(row) for row in history.rows], "sums": list(sums)}
+    return {
+        "rows": [list(row) for row in history.rows],
+        "loss": asdict(history.loss),
+        "elapsed_s": history.elapsed_s,
+        "num_bytes": history.num_bytes,
+    }
 
 
 def _unpack(state: dict[str, Any]) -> History:
-    return History([Row(*row) for row in state["rows"]], *state["sums"])
+    rows = [Row(*row) for row in state["rows"]]
+    loss = RunningMean(**state["loss"])
+    return History(rows, loss, state["elapsed_s"], num_bytes=state["num_bytes"])

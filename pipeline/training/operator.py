@@ -7,6 +7,7 @@ a resumed run continues: with as many workers bit for bit, with more or fewer up
 """
 
 import importlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,8 +102,15 @@ class Task:
         return next(self._batches)
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Return `relative_l2` over the whole test split at full resolution."""
-        return {"relative_l2": float(self._errors(model).mean())}
+        """Return `relative_l2` over the whole test split at full resolution.
+
+        Beside it, its standard error: what another draw of as many test samples would change.
+        """
+        errors = self._errors(model)
+        found = {"relative_l2": float(errors.mean())}
+        if len(errors) > 1:
+            found["relative_l2_standard_error"] = float(errors.std()) / math.sqrt(len(errors))
+        return found
 
     def final(self, model: nn.Module) -> dict[str, float]:
         """Return `relative_l2`, and `relative_l2@<points>` at the training resolution too."""

@@ -39,12 +39,13 @@ from pipeline.problems.skill import RelativeErrors, relative_errors
 from pipeline.training import kaczmarz
 from pipeline.training.a_posteriori import StableProblem, error_bound
 from pipeline.training.ansatz import ansatz, parts
+from pipeline.training.held_out import HeldOut
 from pipeline.training.optimizers import AdamBesideSteps
 from pipeline.training.step import Alone, World
 from pipeline.training.task import share
 
 # Streams of random numbers: a new purpose gets a new number.
-_MODEL, _POINTS, _AXES, _TEST, _RAY, _BOUND = range(6)
+_MODEL, _POINTS, _AXES, _TEST, _RAY, _BOUND, _HELD_OUT, _HELD_OUT_AXES = range(8)
 
 # Points of a chunk, and its most bytes: beyond 16,000 inputs chunks are smaller.
 _TEST_CHUNK, _TEST_CHUNK_BYTES = 1000, 2**26
@@ -94,6 +95,7 @@ class Task:
         size = 4 * run.train.num_test_points * self._num_coordinates
         self._test = list(self._draw_test()) if size <= _TEST_CACHE_BYTES else None
         self._known: list[Reference] | None = None
+        self._held_out = self._build_held_out()
 
     def _problem(self, dtype: torch.dtype) -> Problem:
         """Return the problem, on the axes of this process where these are divided."""
@@ -225,13 +227,49 @@ class Task:
     def _scaled(self, x: Tensor, terms: Terms, source: Tensor) -> Tensor:
         return self.problem.residual(x, terms, source) / self.problem.residual_scale
 
+    def _build_held_out(self) -> HeldOut | None:
+        settings = self.run.train.early_stopping
+        if settings is None:
+            return None
+        draws_nothing = self.run.estimator.kind in ("exact_gram", "full")
+        return HeldOut(
+            self.problem,
+            settings.num_points,
+            1 if draws_nothing else settings.index_sets,
+            points=partial(_generator, self.seed, _HELD_OUT),
+            axes=partial(_generator, self.seed, _HELD_OUT_AXES),
+            device=self.device,
+        )
+
+    def held_out(self, rank: int, world_size: int) -> Tensor:
+        """Return the mean squared scaled residual of each group of held-out points, (g,) float64.
+
+        See `HeldOut`; with `early_stopping` only. In float32 also where training takes bfloat16,
+        whose rounding would be the floor of the residual.
+        """
+        assert self._held_out is not None
+        trial = ansatz(self.problem, self.model)
+
+        def residual(x: Tensor, source: Tensor, generator: torch.Generator) -> Tensor:
+            terms = self.estimator(trial, x, self.problem.operator, generator)
+            return self._scaled(x, terms, source)
+
+        if self.shard is None:
+            return self._held_out.squares(residual, rank, world_size)
+        # All ranks evaluate every group together.
+        with self._every_point():
+            squares = self._held_out.squares(residual, 0, 1)
+        return squares if rank == 0 else torch.zeros_like(squares)
+
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Return `relative_l2` and `skill` (see `relative_errors`) on the fixed test points."""
-        errors = self._errors(model)
-        return {"relative_l2": errors.model, "skill": errors.skill}
+        """Return `relative_l2`, `skill` and their standard errors on the fixed test points.
+
+        See `relative_errors`: what another draw of as many test points would change.
+        """
+        return self._errors(model).figures()
 
     def final(self, model: nn.Module) -> dict[str, float]:
-        """Return the summary: `relative_l2`, `skill`, `trivial_relative_l2`, `reference_error`.
+        """Return the summary: `evaluate`, `trivial_relative_l2` and `reference_error`.
 
         The last is the relative L2 size of the 95% intervals of the reference: errors below it
         cannot be told from zero. Where a theorem bounds the error by the residual, also its
@@ -239,8 +277,7 @@ class Task:
         """
         errors = self._errors(model)
         return {
-            "relative_l2": errors.model,
-            "skill": errors.skill,
+            **errors.figures(),
             "trivial_relative_l2": errors.trivial,
             "reference_error": self._reference_error(),
             **self._error_bound(model),

@@ -1,5 +1,6 @@
 """Progress of a run from a worker to the screen: lines in a file that the driver follows."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -9,17 +10,31 @@ from pathlib import Path
 from pipeline.training.loop import Progress
 
 _POLL_S = 0.3
+_ERROR = "_standard_error"
 
 
 def line(name: str, progress: Progress) -> str:
     """Return one line for the screen and for a log."""
     width = len(str(progress.num_steps))
-    errors = "".join(f"  {key} {value:.3e}" for key, value in progress.errors.items())
+    figures = "".join(
+        f"  {key} {_with_error(value, progress.figures.get(key + _ERROR))}"
+        for key, value in progress.figures.items()
+        if not key.endswith(_ERROR)
+    )
     return (
-        f"{name}: step {progress.step:>{width}}/{progress.num_steps}"
-        f"  loss {progress.loss:.3e}{errors}"
+        f"{name}: step {progress.step:>{width}}/{progress.num_steps}{figures}"
         f"  {progress.samples_per_second:,.0f} samples/s  {_remaining(progress.remaining_s)} left"
     )
+
+
+def _with_error(value: float, error: float | None) -> str:
+    """Return `value` to as many digits as its standard error leaves it, and that with one."""
+    if error is None:
+        return f"{value:.3e}"
+    digits = 2
+    if value and math.isfinite(value) and 0.0 < error < math.inf:
+        digits = math.floor(math.log10(abs(value))) - math.floor(math.log10(error))
+    return f"{value:.{min(max(digits, 2), 6)}e} ± {error:.0e}"
 
 
 def _remaining(seconds: float) -> str:

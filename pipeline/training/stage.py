@@ -207,8 +207,8 @@ def _publisher(name: str) -> Callable[[Progress], None]:
     gauges: dict[str, Any] = {}
 
     def publish(now: Progress) -> None:
-        values = {"step": now.step, "loss": now.loss, "samples_per_second": now.samples_per_second}
-        for key, value in (values | now.errors).items():
+        values = {"step": now.step, "samples_per_second": now.samples_per_second}
+        for key, value in (values | now.figures).items():
             if key not in gauges:
                 gauges[key] = Gauge(f"pipeline_train_{key}", f"{key} of a run", tag_keys=("run",))
             gauges[key].set(value, tags={"run": name})

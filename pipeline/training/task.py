@@ -33,7 +33,10 @@ class Task(Protocol):
         ...
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Return the errors on the test set, `relative_l2` among them."""
+        """Return the errors on the test set, `relative_l2` among them.
+
+        The standard error of a figure is named `<figure>_standard_error`.
+        """
         ...
 
     def final(self, model: nn.Module) -> dict[str, float]:

@@ -111,7 +111,14 @@ def _finish(
     final: dict[str, float],
     prediction: dict[str, np.ndarray],
 ) -> None:
-    samples = task.samples_per_step * task.num_steps
+    num_steps = history.outcome.get("stopped_at_step", task.num_steps)
+    if num_steps < task.num_steps:
+        progress.write(
+            job.progress,
+            f"{job.name}: stopped after step {num_steps} of {task.num_steps}: the held-out residual"
+            f" does not fall any more; the model is that of step {history.outcome['best_step']}",
+        )
+    samples = task.samples_per_step * num_steps
     save_model(
         job.results / outputs.CHECKPOINT,
         model,
@@ -125,6 +132,7 @@ def _finish(
     )
     summary = {
         **final,
+        **history.outcome,
         "samples_per_second": samples / history.elapsed_s,
         "num_parameters": sum(model[name].numel() for name, _ in task.model.named_parameters()),
         "training_s": history.elapsed_s,

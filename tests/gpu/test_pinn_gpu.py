@@ -4,7 +4,10 @@ import pytest
 import torch
 
 from pipeline.config import PinnRun
+from pipeline.training import held_out
+from pipeline.training.loop import train
 from pipeline.training.pinn import Task
+from pipeline.training.snapshot import Snapshots
 from pipeline.training.step import Alone, train_step
 
 pytestmark = [
@@ -13,7 +16,7 @@ pytestmark = [
 ]
 
 
-def make(device, estimator, precision="float32"):
+def make(device, estimator, precision="float32", **train):
     run = PinnRun.model_validate(
         {
             "problem": {"kind": "two_body", "dim": 200},
@@ -21,7 +24,7 @@ def make(device, estimator, precision="float32"):
             "estimator": estimator,
             "train": {
                 "num_steps": 300, "learning_rate": 3e-3, "batch_size": 100,
-                "num_test_points": 2000, "precision": precision,
+                "num_test_points": 2000, "precision": precision, **train,
             },
         }
     )  # fmt: skip
@@ -60,6 +63,54 @@ def test_training_on_the_gpu_learns(precision):
         optimizer.step()
         scheduler.step()
     assert task.evaluate(task.model)["skill"] > 3
+    moments = [value for part in optimizer.state.values() for value in part.values()]
+    assert {value.dtype for value in [*moments, *task.model.parameters()]} == {torch.float32}
+
+
+@pytest.mark.parametrize("estimator", [{"kind": "sdgd"}, {"kind": "exact_gram"}])
+def test_the_held_out_residual_agrees_with_the_cpu(estimator):
+    early = {"early_stopping": {"patience": 1}}
+    here, there = (make(device, estimator, **early) for device in ("cuda", "cpu"))
+    torch.testing.assert_close(
+        here.held_out(0, 1).cpu(), there.held_out(0, 1), rtol=1e-3, atol=1e-6
+    )
+
+
+class KilledAfter(Snapshots):
+    """Ends the run right after the save at `step`."""
+
+    step = 0
+
+    def save(self, state):
+        super().save(state)
+        if state["step"] == self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_early_stopping_goes_on_from_a_snapshot_and_keeps_the_best_model(precision, tmp_path):
+    settings = {"patience": 2, "min_steps": 60}
+
+    def run(killed_after):
+        task = make(
+            "cuda", {"kind": "sdgd"}, precision, early_stopping=settings, learning_rate=0.03,
+            evaluate_every=20, checkpoint_every=50,
+        )  # fmt: skip
+        snapshots = KilledAfter(tmp_path, torch.device("cuda"))
+        snapshots.step = killed_after
+        return task, train(
+            task, name="gpu", world=Alone(), settings=task.run.train, checkpoint=snapshots,
+            report=lambda progress: None,
+        )  # fmt: skip
+
+    with pytest.raises(KeyboardInterrupt):
+        run(killed_after=50)
+    task, history = run(killed_after=-1)
+    residuals = [row.value for row in history.rows if row.metric == "residual"]
+    assert len(residuals) == -(-history.outcome["stopped_at_step"] // 20)
+    assert history.outcome["held_out_residual"] == min(residuals)
+    value = held_out.root(task.held_out(0, 1)).value
+    assert value == pytest.approx(min(residuals), rel=1e-5)
 
 
 def test_steps_of_a_polynomial_agree_with_the_cpu():

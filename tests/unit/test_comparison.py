@@ -52,6 +52,10 @@ CHANGES = {
     ),
     "train.loss": ("unbiased", "unbiased loss, from independent sets of axes; theirs from one set"),
     "train.index_sets": (4, "4 independent sets of axes a step; theirs one"),
+    "train.early_stopping": (
+        {"patience": 3},
+        "ends when the residual at held-out points stops falling; theirs after all steps",
+    ),
     "train.precision": ("bfloat16", "bfloat16; theirs float32"),
 }
 

@@ -44,6 +44,17 @@ def step_gradients(task, world, step=5):
     return loss, {name: p.grad for name, p in task.model.named_parameters()}
 
 
+class Nothing:
+    """Checkpoints that keep nothing."""
+
+    def load(self):
+        return None
+
+    def save(self, state):
+        pass
+
+
+NOTHING = Nothing()
 ESTIMATORS = [
     {"kind": "sdgd", "sampled_axes": 4},
     {"kind": "taylor", "num_directions": 5},
@@ -113,9 +124,8 @@ def straight(tmp_path_factory):
     folder = tmp_path_factory.mktemp("straight")
     ranks = on_ranks(2, lambda world: run_on(run, folder, world))
     task = whole_task(run)
-    memory = type("Nothing", (), {"load": lambda self: None, "save": lambda self, state: None})()
     history = train(
-        task, name="test", world=Alone(), settings=run.train, checkpoint=memory,
+        task, name="test", world=Alone(), settings=run.train, checkpoint=NOTHING,
         report=lambda progress: None,
     )  # fmt: skip
     return run, ranks, task, history
@@ -160,6 +170,24 @@ def test_replicated_parameters_stay_the_same_bits_on_all_ranks(straight):
     for name in first:
         if name != "0.weight":
             assert torch.equal(first[name], second[name]), name
+
+
+def test_early_stopping_keeps_the_model_of_one_process(tmp_path):
+    rule = {"patience": 1, "min_delta": 0.3, "num_points": 64}
+    run = make_run(dim=23, early_stopping=rule, learning_rate=2e-2)
+    ranks = on_ranks(2, lambda world: run_on(run, tmp_path, world))
+    (found, final, *_, snapshots), (other, *_) = ranks
+    task = whole_task(run)
+    history = train(
+        task, name="test", world=Alone(), settings=run.train, checkpoint=NOTHING,
+        report=lambda progress: None,
+    )  # fmt: skip
+    expected = history.outcome
+    assert expected["best_step"] < run.train.num_steps
+    assert found.outcome == other.outcome == pytest.approx(expected, rel=1e-3)
+    assert final == pytest.approx(task.final(task.model), rel=1e-3)
+    for name, value in task.model.state_dict().items():
+        torch.testing.assert_close(snapshots.whole_model()[name], value, rtol=1e-2, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [2, 4])

@@ -132,6 +132,7 @@ def test_final_and_prediction_have_the_documented_content():
     task = make()
     final = task.final(task.model)
     names = {"relative_l2", "skill", "trivial_relative_l2", "reference_error", "error_bound"}
+    names |= {"relative_l2_standard_error", "skill_standard_error"}
     assert names <= set(final) <= names | {"relative_error_bound"}
     assert final["reference_error"] == 0.0
     ratio = final["trivial_relative_l2"] / final["relative_l2"]
