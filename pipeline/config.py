@@ -251,9 +251,10 @@ class HJB(InTime):
 
 
 class BlackScholesBarenblatt(InTime):
-    """Black–Scholes–Barenblatt equation backward from |x|² at t = 1."""
+    """Black–Scholes–Barenblatt equation backward from |x|² at t = 1, of correlated assets."""
 
     kind: Literal["black_scholes_barenblatt"]
+    correlation: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
 
 
 class FokkerPlanck(InTime):
@@ -493,6 +494,13 @@ class PinnRun(Frozen):
         if sampled > self.problem.dim and not isinstance(self.estimator, Auto):
             raise ValueError(
                 f"estimator.{key}: expected at most problem.dim={self.problem.dim}, got {sampled}"
+            )
+        problem = self.problem
+        is_mixed = isinstance(problem, BlackScholesBarenblatt) and problem.correlation > 0
+        if is_mixed and self.model.skip != "none":
+            raise ValueError(
+                "model.skip: expected none with problem.correlation, whose mixed derivatives the"
+                f" polynomial has not in closed form, got {self.model.skip}"
             )
         if self.train.optimizer.kind == "kaczmarz":
             self._steps_of_a_polynomial()

@@ -49,7 +49,7 @@ def terms_along(
     The directions carry the root weights of the operator. By collapsed jets for a network that
     allows them (b + 2 forward passes) and if `collapse`, otherwise by nested forward mode, which
     gives the same numbers. What a known offset A contributes to the second-order term is exact
-    where A has closed derivatives: the estimate is then of B N alone.
+    where A has closed derivatives and that term is one of axes: the estimate is then of B N alone.
     """
     drift = None if operator.drift is None else operator.drift(x)
     n = _network_jet(u.network, x, directions, drift, collapse)
@@ -67,8 +67,9 @@ def terms_along(
     second = scale * second
     if u.offset is not None:
         value = value + u.offset(x)
-        if u.offset.closed:
-            second = second + u.offset.jet(x, operator.every_axis(x)).curvature
+        # All columns of σ would take n k m numbers: of mixed terms what A contributes is sampled.
+        if u.offset.closed and operator.mixed_roots is None:
+            second = second + u.offset.jet(x, operator.every_direction(x)).curvature
         else:
             second = second + scale * u.offset.jet(x, directions).curvature
         if operator.gradient_power is not None:
@@ -83,7 +84,7 @@ def terms_along(
 
 def known_terms(u: Function, x: Tensor, operator: Operator) -> Terms:
     """Return the exact terms of a function that has closed derivatives, from all axes."""
-    jet = u.jet(x, operator.every_axis(x))
+    jet = u.jet(x, operator.every_direction(x))
     drift = None if operator.drift is None else u.slopes(x, operator.drift(x)).squeeze(1)
     power = operator.gradient_power
     gradient = None if power is None else powers(jet.slopes, power).sum(1)

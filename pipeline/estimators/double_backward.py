@@ -9,6 +9,7 @@ from pipeline import config
 from pipeline.estimators.base import Estimator, powers
 from pipeline.estimators.sdgd import draw_axes
 from pipeline.problems.base import Operator, Problem, Terms, Trial
+from pipeline.problems.directions import Dense
 from pipeline.problems.precision import full_precision
 
 
@@ -31,23 +32,35 @@ class DoubleBackward:
         self, u: Trial, x: Tensor, operator: Operator, generator: torch.Generator
     ) -> Terms:
         """Return unbiased estimates of the terms at the rows of `x`."""
-        axes = draw_axes(operator.dim, self.sampled_axes, generator).to(x.device)
-        scale = operator.dim / len(axes)
+        axes = draw_axes(operator.num_directions, self.sampled_axes, generator).to(x.device)
+        scale = operator.num_directions / len(axes)
         x = x.detach().requires_grad_()
         with torch.enable_grad():
             value = u(x)
         # Reverse passes take the types of their forward pass; autocast would round the known parts.
         with torch.enable_grad(), full_precision(x):
             (gradient,) = torch.autograd.grad(value.sum(), x, create_graph=True)
-            rows = [
-                torch.autograd.grad(gradient[:, axis].sum(), x, create_graph=True)[0][:, axis]
-                for axis in axes
-            ]
-        squares = operator.along(x.detach(), axes).squares(x.detach())
-        second = scale * (torch.stack(rows, 1) * squares).sum(1)
+            directions = operator.along(x.detach(), axes)
+            if isinstance(directions, Dense):
+                vectors = directions.rows.unbind(1)
+                rows = [(_product(gradient, v, x) * v).sum(1) for v in vectors]
+                second = scale * torch.stack(rows, 1).sum(1)
+            else:
+                rows = [_slope(gradient[:, axis], x)[:, axis] for axis in axes]
+                squares = directions.squares(x.detach())
+                second = scale * (torch.stack(rows, 1) * squares).sum(1)
         drift = None
         if operator.drift is not None:
             drift = operator.drift(x.detach()).along(gradient).squeeze(1)
         power = operator.gradient_power
         slopes = None if power is None else scale * powers(gradient[:, axes], power).sum(1)
         return Terms(value, second, drift, slopes)
+
+
+def _slope(values: Tensor, x: Tensor) -> Tensor:
+    return torch.autograd.grad(values.sum(), x, create_graph=True)[0]
+
+
+def _product(gradient: Tensor, vector: Tensor, x: Tensor) -> Tensor:
+    """Return the Hessian's product with a vector a point, (n, m)."""
+    return _slope(gradient * vector, x)

@@ -37,11 +37,11 @@ def build(config: config.ExactGram, problem: Problem, network: nn.Module) -> Est
             "estimator.kind: expected a network of linear layers and tanh for exact_gram,"
             f" got {type(network).__name__}; choose jet"
         )
-    if problem.operator.root_weights is not None:
+    if problem.operator.root_weights is not None or problem.operator.mixed_roots is not None:
         raise ConfigError(
             "estimator.kind: expected sdgd, taylor, jet, hutchinson, double_backward or full for a"
-            " second-order term whose weights depend on the point, got 'exact_gram'; sdgd with"
-            " sampled_axes = dim is exact, too"
+            " second-order term other than the Laplacian, got 'exact_gram'; sdgd with all"
+            " directions sampled is exact, too"
         )
     require_squares(config.kind, problem.operator)
     return ExactGram()
@@ -59,7 +59,7 @@ class ExactGram:
         assert isinstance(network, nn.Sequential) and isinstance(network[0], nn.Linear)
         weight = network[0].weight
         if dim <= 2 * len(weight):
-            return terms_along(u, x, operator, operator.every_axis(x), 1.0)
+            return terms_along(u, x, operator, operator.every_direction(x), 1.0)
         bare = operator.drift is None and operator.gradient_power is None and u.offset is None
         if bare and isinstance(u.factor, Radial) and u.factor.dim == weight.shape[1]:
             return _radial_terms(network, u.factor, x)

@@ -33,7 +33,8 @@ class Full:
     ) -> Terms:
         """Return the terms at the rows of `x`; draws nothing from `generator`."""
         second, gradient = torch.zeros_like(x[:, 0]), torch.zeros_like(x[:, 0])
-        for axes in torch.split(torch.arange(operator.dim, device=x.device), self.chunk):
+        every = torch.arange(operator.num_directions, device=x.device)
+        for axes in torch.split(every, self.chunk):
             parts = checkpoint(
                 _sums, u, x, operator, axes, use_reentrant=False, preserve_rng_state=False
             )

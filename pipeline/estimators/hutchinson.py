@@ -24,7 +24,7 @@ def build(config: config.Hutchinson, problem: Problem, network: nn.Module) -> Es
 
 @dataclass(frozen=True)
 class Hutchinson:
-    """Mean over directions v with E v vᵀ = 1 of vᵀ √a H √a v and of (v·∇u)²: unbiased.
+    """Mean over directions v with E v vᵀ = 1 of vᵀ σᵀ H σ v and of (v·∇u)²: unbiased; σ may be √a.
 
     Rademacher signs see the diagonal of the Hessian exactly and err by its off-diagonal part only;
     normal directions err by both. Collapsed Taylor mode, as for axes; but the first layer takes b d
@@ -39,7 +39,7 @@ class Hutchinson:
         self, u: Trial, x: Tensor, operator: Operator, generator: torch.Generator
     ) -> Terms:
         """Return unbiased estimates of the terms at the rows of `x`."""
-        shape = (self.num_directions, operator.dim)
+        shape = (self.num_directions, operator.num_directions)
         if self.distribution == "rademacher":
             drawn = 2.0 * torch.randint(0, 2, shape, generator=generator) - 1.0
         else:
@@ -48,12 +48,17 @@ class Hutchinson:
 
 
 def directed_terms(u: Trial, x: Tensor, operator: Operator, drawn: Tensor) -> Terms:
-    """Return the terms from the directions `drawn` (b, d), each sum over axes as a mean over them.
+    """Return the terms from the directions `drawn` (b, k), each sum over axes as a mean over them.
+
+    k is d, or for mixed derivatives the number of columns of σ.
 
     The factor 1/b is applied here and nowhere else.
     """
     rows = drawn.to(x).unsqueeze(0)
-    if operator.root_weights is not None:
+    if operator.mixed_roots is not None:
+        columns = torch.arange(operator.num_mixed, device=x.device)
+        rows = rows @ operator.mixed_roots(x, columns)
+    elif operator.root_weights is not None:
         every = torch.arange(operator.dim, device=x.device)
         rows = rows * operator.root_weights(x, every).unsqueeze(1)
     rows = torch.nn.functional.pad(rows, (0, x.shape[1] - operator.dim))

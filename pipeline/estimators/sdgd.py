@@ -30,7 +30,7 @@ class SDGD:
         self, u: Trial, x: Tensor, operator: Operator, generator: torch.Generator
     ) -> Terms:
         """Return unbiased estimates of the terms at the rows of `x`."""
-        axes = draw_axes(operator.dim, self.sampled_axes, generator)
+        axes = draw_axes(operator.num_directions, self.sampled_axes, generator)
         return sampled_terms(u, x, operator, axes, collapse=self.collapse)
 
 
@@ -45,8 +45,9 @@ def sampled_terms(
     """Return the terms of u at each row of `x` from `b` of the `d` axes.
 
     Sums over the axes become d/b times the sum over `axes`: unbiased if those are drawn uniformly
-    without replacement, exact if b = d. The factor d/b is applied here and nowhere else.
-    Differentiable in the parameters of u by one backward pass.
+    without replacement, exact if b = d. The factor d/b is applied here and nowhere else. For mixed
+    derivatives d is the number of columns of σ, which `axes` then counts. Differentiable in the
+    parameters of u by one backward pass.
 
     Args:
         u: the trial function.
@@ -60,9 +61,10 @@ def sampled_terms(
 
     Reference: Hu et al., arXiv:2307.12306.
     """
-    _check_axes(axes, operator.dim)
+    _check_axes(axes, operator.num_directions)
     directions = operator.along(x, axes.to(x.device))
-    return terms_along(u, x, operator, directions, operator.dim / len(axes), collapse=collapse)
+    scale = operator.num_directions / len(axes)
+    return terms_along(u, x, operator, directions, scale, collapse=collapse)
 
 
 def _check_axes(axes: Tensor, dim: int) -> None:

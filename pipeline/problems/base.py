@@ -2,9 +2,11 @@
 
 An equation L u = f is made of few terms. Along axes i = 0 .. d-1 of space the second-order term
 Σ_i a_i(x) ∂_i²u and the gradient term Σ_i |∂_i u|^p, which cost d directions and so are estimated;
-along one direction w(x) the drift w·∇u (time derivatives belong to it), which is computed. A
-problem says by its `Operator` which of them it has and puts the residual together from `Terms`;
-an estimator returns exactly those and knows nothing else of the problem.
+mixed derivatives Σ_ij a_ij ∂_i∂_j u, a_ij = Σ_k σ_ik σ_jk, are second derivatives along the k
+columns of σ(x), which take the place of the axes; along one direction w(x) the drift w·∇u (time
+derivatives belong to it), which is computed. A problem says by its `Operator` which of them it has
+and puts the residual together from `Terms`; an estimator returns exactly those and knows nothing
+else of the problem.
 
 Shapes: n points, m coordinates (d of space, then time where there is time).
 """
@@ -16,7 +18,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from pipeline.problems.directions import Axes, Directions, OwnAxes
+from pipeline.problems.directions import Axes, Dense, Directions, OwnAxes
 from pipeline.problems.functions import Function, Product, Sum
 from pipeline.problems.shard import Shard
 
@@ -28,6 +30,8 @@ class Operator:
     root_weights: (x, index) -> the roots of a_i(x) for the axes of `index`, (n, b); None for 1.
     drift: x -> the direction w(x), one a point; None without the term.
     gradient_power: p, or None without the term. It comes with a_i = 1 only.
+    mixed_roots: (x, index) -> the columns σ_k(x) of `index`, (1|n, b, d), with `num_mixed` columns
+        in all; None for axes. It comes without weights and gradient term.
     shard: the axes of this process where they are divided; a_i = 1 then.
     """
 
@@ -35,28 +39,41 @@ class Operator:
     root_weights: Callable[[Tensor, Tensor], Tensor] | None = None
     drift: Callable[[Tensor], Directions] | None = None
     gradient_power: float | None = None
+    mixed_roots: Callable[[Tensor, Tensor], Tensor] | None = None
+    num_mixed: int = 0
     shard: Shard | None = None
 
     def __post_init__(self) -> None:
         assert self.root_weights is None or self.gradient_power is None
         assert self.root_weights is None or self.shard is None
+        others = (self.root_weights, self.gradient_power, self.shard)
+        assert self.mixed_roots is None or all(other is None for other in others)
+        assert (self.mixed_roots is None) == (self.num_mixed == 0)
 
-    def along(self, x: Tensor, index: Tensor) -> Axes:
-        """Return the directions √a_i(x) e_i of the axes in `index` (b,)."""
+    @property
+    def num_directions(self) -> int:
+        """Return the number of second derivatives in the second-order term."""
+        return self.num_mixed or self.dim
+
+    def along(self, x: Tensor, index: Tensor) -> Directions:
+        """Return √a_i(x) e_i for the axes in `index` (b,), or σ_k(x) for those columns."""
+        if self.mixed_roots is not None:
+            columns = self.mixed_roots(x, index)
+            return Dense(torch.nn.functional.pad(columns, (0, x.shape[1] - self.dim)))
         if self.shard is not None:
             return OwnAxes(index, shard=self.shard)
         return Axes(index, None if self.root_weights is None else self.root_weights(x, index))
 
-    def every_axis(self, x: Tensor) -> Axes:
-        """Return the directions √a_i(x) e_i of all d axes."""
-        return self.along(x, torch.arange(self.dim, device=x.device))
+    def every_direction(self, x: Tensor) -> Directions:
+        """Return the directions of the whole second-order term: of all axes, or columns of σ."""
+        return self.along(x, torch.arange(self.num_directions, device=x.device))
 
 
 class Terms(NamedTuple):
     """What a residual is made of, each (n,); None where the operator has no such term."""
 
     value: Tensor  # u
-    second: Tensor  # Σ_i a_i ∂_i²u
+    second: Tensor  # Σ_i a_i ∂_i²u or Σ_ij a_ij ∂_i∂_j u
     drift: Tensor | None = None  # w·∇u
     gradient: Tensor | None = None  # Σ_i |∂_i u|^p
 

@@ -40,6 +40,7 @@ EXACT = [
       for z in (True, False)],
     ("hjb", {"equation": "lin"}),
     ("black_scholes_barenblatt", {}),
+    ("black_scholes_barenblatt", {"correlation": 0.3}),
     ("fokker_planck", {}),
     ("schroedinger", {}),
 ]  # fmt: skip
@@ -65,7 +66,11 @@ def dense_terms(problem, u, x):
     operator, d = problem.operator, problem.operator.dim
     single = lambda y: u(y[None])[0]  # noqa: E731
     gradient = torch.func.vmap(torch.func.grad(single))(x)
-    second = torch.func.vmap(torch.func.hessian(single))(x).diagonal(dim1=1, dim2=2)[:, :d]
+    hessian = torch.func.vmap(torch.func.hessian(single))(x)[:, :d, :d]
+    second = hessian.diagonal(dim1=1, dim2=2)
+    if operator.mixed_roots is not None:
+        roots = operator.mixed_roots(x, torch.arange(operator.num_mixed))
+        second = ((roots.transpose(1, 2) @ roots) * hessian).sum(2)
     if operator.root_weights is not None:
         second = operator.root_weights(x, torch.arange(d)) ** 2 * second
     drift = None

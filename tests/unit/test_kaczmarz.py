@@ -213,3 +213,10 @@ def test_steps_learn_quadratic_forms_of_full_rank_that_a_network_cannot_hold():
 def test_what_the_steps_cannot_do_is_refused(change, message):
     with pytest.raises(ValidationError, match=message):
         run_of(PROBLEMS["poisson"], **change)
+
+
+def test_a_polynomial_is_refused_where_the_equation_has_mixed_derivatives():
+    problem = PROBLEMS["weights"] | {"correlation": 0.5}
+    with pytest.raises(ValidationError, match=r"model\.skip: expected none with problem\.corr"):
+        run_of(problem, "linear")
+    run_of(problem | {"correlation": 0.0}, "linear")

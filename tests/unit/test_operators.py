@@ -20,11 +20,20 @@ from pipeline.problems.directions import Axes, Dense
 from pipeline.problems.functions import Expression, Known, Radial, time_factor
 
 D = 4
+ANSATZES = ["radial", "expression", "known", "none", "bare"]
 CPU = torch.device("cpu")
 
 
 def drift(x):
     return Dense(torch.cat([0.3 * x[:, :D], torch.ones_like(x[:, :1])], 1).unsqueeze(1))
+
+
+SIGMA = torch.randn(6, D, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+
+
+def moving(x, index):
+    """Six columns of a σ that depends on the point."""
+    return SIGMA[index] * (1.0 + 0.2 * x[:, None, :D])
 
 
 OPERATORS = {
@@ -34,7 +43,15 @@ OPERATORS = {
     "weights": Operator(D, root_weights=lambda x, index: x[:, index], drift=drift),
     "squares": Operator(D, drift=drift, gradient_power=2.0),
     "powers": Operator(D, drift=drift, gradient_power=1.75),
+    "mixed": Operator(D, mixed_roots=lambda x, index: SIGMA[None, index], num_mixed=6),
+    "moving": Operator(D, mixed_roots=moving, num_mixed=6, drift=drift),
 }
+
+
+def cases(names=OPERATORS):
+    """Operators and ansatzes that go together: `known` has no mixed derivatives."""
+    mixed = ("mixed", "moving")
+    return [(n, k) for n in names for k in ANSATZES if not (n in mixed and k == "known")]
 
 
 def bell(s):
@@ -62,9 +79,6 @@ def ansatz(network, kind):
     return Trial(network, offsets[kind], factors[kind])
 
 
-ANSATZES = ["radial", "expression", "known", "none", "bare"]
-
-
 def network(num_inputs=D + 1, width=3, depth=4, seed=0):
     torch.manual_seed(seed)
     net = mlp.build(config.MLP(kind="mlp", width=width, depth=depth), num_inputs).double()
@@ -82,9 +96,13 @@ def dense_terms(u, x, operator):
     d = operator.dim
     single = lambda y: u(y[None])[0]  # noqa: E731
     gradient = torch.func.vmap(torch.func.grad(single))(x)
-    diagonal = torch.func.vmap(torch.func.hessian(single))(x).diagonal(dim1=1, dim2=2)[:, :d]
+    hessian = torch.func.vmap(torch.func.hessian(single))(x)[:, :d, :d]
+    diagonal = hessian.diagonal(dim1=1, dim2=2)
     if operator.root_weights is not None:
         diagonal = operator.root_weights(x, torch.arange(d)).square() * diagonal
+    if operator.mixed_roots is not None:
+        roots = operator.mixed_roots(x, torch.arange(operator.num_mixed))
+        diagonal = ((roots.transpose(1, 2) @ roots) * hessian).sum(2)
     along = None
     if operator.drift is not None:
         vectors = operator.drift(x).vectors(x).expand(len(x), -1, -1)[:, 0]
@@ -114,21 +132,20 @@ def parameter_gradient(u, terms):
 
 
 @pytest.mark.parametrize("collapse", [True, False], ids=["collapsed", "nested"])
-@pytest.mark.parametrize("kind", ANSATZES)
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize(("name", "kind"), cases())
 def test_mean_over_all_index_sets_is_the_operator(name, kind, collapse):
     u, x, operator = ansatz(network(), kind), points(), OPERATORS[name]
     for number in (1, 3):
-        sets = [torch.tensor(s) for s in itertools.combinations(range(D), number)]
+        every = range(operator.num_directions)
+        sets = [torch.tensor(s) for s in itertools.combinations(every, number)]
         found = mean([sdgd.sampled_terms(u, x, operator, s, collapse=collapse) for s in sets])
         check(found, dense_terms(u, x, operator))
 
 
-@pytest.mark.parametrize("kind", ANSATZES)
-@pytest.mark.parametrize("name", [name for name in OPERATORS if name != "powers"])
+@pytest.mark.parametrize(("name", "kind"), cases([n for n in OPERATORS if n != "powers"]))
 def test_mean_over_all_signs_is_the_operator(name, kind):
     u, x, operator = ansatz(network(), kind), points(), OPERATORS[name]
-    signs = list(itertools.product((-1.0, 1.0), repeat=D))
+    signs = list(itertools.product((-1.0, 1.0), repeat=operator.num_directions))
     one = [hutchinson.directed_terms(u, x, operator, torch.tensor([s])) for s in signs]
     check(mean(one), dense_terms(u, x, operator))
     # The factor 1/b: two directions at once give the mean of both.
@@ -159,11 +176,10 @@ def test_normal_directions_are_unbiased_by_their_second_moments():
     assert len(seen[0].unique()) > 70_000
 
 
-@pytest.mark.parametrize("kind", ANSATZES)
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize(("name", "kind"), cases())
 def test_double_backward_and_full_are_exact_with_all_axes(name, kind):
     u, x, operator = ansatz(network(), kind), points(), OPERATORS[name]
-    for estimator in (DoubleBackward(D), Full(3)):
+    for estimator in (DoubleBackward(operator.num_directions), Full(3)):
         expected = dense_terms(u, x, operator)
         found = estimator(u, x, operator, torch.Generator().manual_seed(0))
         check(found, expected)
@@ -256,7 +272,8 @@ class Convolution(nn.Module):
 def test_any_module_has_an_estimate(name):
     u, x, operator = ansatz(Convolution(), "radial"), points(), OPERATORS[name]
     assert not collapsed.supports(u.network)
-    sets = [torch.tensor(s) for s in itertools.combinations(range(D), 2)]
+    every = range(operator.num_directions)
+    sets = [torch.tensor(s) for s in itertools.combinations(every, 2)]
     found = mean([sdgd.sampled_terms(u, x, operator, s) for s in sets])
     check(found, dense_terms(u, x, operator))
 
@@ -273,8 +290,9 @@ def test_estimators_refuse_what_they_would_get_wrong():
     for build, settings in ((exact_gram.build, gram), (hutchinson.build, signs)):
         with pytest.raises(ConfigError, match=r"for the gradient term Σ \|u_i\|\^1.75, got"):
             build(settings, lin, net)
-    with pytest.raises(ConfigError, match="weights depend on the point, got 'exact_gram'"):
-        exact_gram.build(gram, weights, net)
+    for other in (weights, _Stub(OPERATORS["mixed"])):
+        with pytest.raises(ConfigError, match="other than the Laplacian, got 'exact_gram'"):
+            exact_gram.build(gram, other, net)
     with pytest.raises(ConfigError, match="linear layers and tanh for exact_gram, got Convolution"):
         exact_gram.build(gram, _Stub(OPERATORS["squares"]), Convolution())
     hutchinson.build(signs, weights, net)
