@@ -111,7 +111,7 @@ def train(
     held-out residual (see `EarlyStopping`); the last rows are those of the last step.
 
     Raises:
-        TrainingError: the loss of a step is not finite; on every rank.
+        TrainingError: the loss of a step or the held-out residual is not finite; on every rank.
         TimeLimitError: `stop` was true after at least one step, and the state is saved; on every
             rank after the same step.
     """
