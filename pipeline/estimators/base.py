@@ -53,14 +53,13 @@ def terms_along(
     """
     drift = None if operator.drift is None else operator.drift(x)
     n = _network_jet(u.network, x, directions, drift, collapse)
-    if u.factor is None:
-        value, slopes, second, along_drift = n.value, n.first, n.second, n.more
-    else:
+    value, slopes, second, along_drift = n.value, n.first, n.second, n.more
+    if u.factor is not None:
         b = u.factor.jet(x, directions)
         value = b.value * n.value
-        slopes = b.value.unsqueeze(1) * n.first + n.value.unsqueeze(1) * b.slopes
-        second = b.value * n.second + 2.0 * (b.slopes * n.first).sum(1) + n.value * b.curvature
-        along_drift = None
+        if operator.gradient_power is not None:
+            slopes = b.value.unsqueeze(1) * n.first + n.value.unsqueeze(1) * b.slopes
+        second = b.value * n.second + (2.0 * b.slopes * n.first).sum(1) + n.value * b.curvature
         if drift is not None and n.more is not None:
             along_drift = b.value.unsqueeze(1) * n.more
             along_drift = along_drift + n.value.unsqueeze(1) * u.factor.slopes(x, drift)

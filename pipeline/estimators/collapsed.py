@@ -1,14 +1,17 @@
 """Collapsed Taylor jets of tanh networks: value, slopes along b directions, summed curvature.
 
-A jet of z along directions v in V is (z, ∂_v z for v in V, S = sum over V of ∂_v² z). Linear layers
-act on the three parts alike, and for h = tanh z, with g = 1 - h²,
+A jet of z along directions v in V is (z, S = sum over V of ∂_v² z, ∂_v z for v in V). Linear layers
+act on the parts alike, and for h = tanh z, with g = 1 - h²,
 
-    ∂_v h = g ∂_v z,    S_h = g (S_z - 2 h sum_v (∂_v z)²),
+    S_h = g (S_z - 2 h sum_v (∂_v z)²),    ∂_v h = g ∂_v z,
 
 so the b second derivatives need one tensor, not b. Along basis vectors the slopes after the first
 linear layer are columns of its weight, shared by all points. Cost: b + 2 forward passes.
 
-Shapes: n points, m coordinates, b directions, w units; "1|n" is 1 where all points share.
+Shapes: n points, m coordinates, b directions, k more for slopes only, w units; "1|n" is 1 where all
+points share. Between layers a jet is one tensor of planes (2 + b + k, n, w): z, S, slopes. A linear
+layer is then one product, and every part is contiguous.
+
 Source: Dangel et al., "Collapsing Taylor mode automatic differentiation" (2025);
 for single axes Shi, Hu, Lin, Kawaguchi, STDE (NeurIPS 2024).
 """
@@ -19,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from pipeline.estimators.gemm import linear, product
+from pipeline.estimators.gemm import linear, product, transposed_product
 from pipeline.problems.directions import Dense, Directions, OwnAxes
 from pipeline.problems.shard import AxesLinear
 
@@ -33,21 +36,13 @@ class NetworkJet(NamedTuple):
     more: Tensor | None  # (n, k): first derivatives only
 
 
-class _Layer(NamedTuple):
-    value: Tensor  # (n, w)
-    first: Tensor  # (1|n, b, w)
-    second: Tensor  # (n, w)
-    more: Tensor | None  # (1|n, k, w)
-
-
 def supports(network: object) -> bool:
-    """Whether `network` is an `nn.Sequential` of Linear and Tanh that starts with a Linear."""
-    return (
-        isinstance(network, nn.Sequential)
-        and len(network) > 0
-        and type(network[0]) in (nn.Linear, AxesLinear)
-        and all(type(layer) in (nn.Linear, nn.Tanh) for layer in list(network)[1:])
-    )
+    """Whether `network` is an `nn.Sequential` of Linear, then Tanh and Linear once or more."""
+    if not isinstance(network, nn.Sequential) or len(network) < 3:
+        return False
+    first, *others = (type(layer) for layer in network)
+    pairs = [nn.Tanh, nn.Linear] * (len(network) // 2)
+    return first in (nn.Linear, AxesLinear) and others == pairs
 
 
 def first_layer(layer: nn.Linear, x: Tensor, directions: Directions) -> tuple[Tensor, Tensor]:
@@ -74,34 +69,21 @@ def network_jet(
     """Return the jet of a network that `supports` accepts, from that of its first layer.
 
     `value` (n, w); `first` (1|n, b, w) and `more` (1|n, k, w) are slopes: W v for each direction
-    v. Differentiable once (reverse mode) in the parameters; exact up to rounding.
+    v. Differentiable once (reverse mode) in them and the parameters; exact up to rounding.
     """
-    layers = iter(network)
-    next(layers)
-    if more is not None:
-        more = more.to(value.dtype)
-    jet = _Layer(value, first.to(value.dtype), torch.zeros_like(value), more)
-    for layer in layers:
-        jet = _tanh(jet) if isinstance(layer, nn.Tanh) else _linear(layer, jet)
-    slopes = jet.first.squeeze(-1).expand(len(value), -1)
-    extra = None if jet.more is None else jet.more.squeeze(-1).expand(len(value), -1)
-    return NetworkJet(jet.value.squeeze(-1), slopes, jet.second.squeeze(-1), extra)
-
-
-def _linear(layer: nn.Module, jet: _Layer) -> _Layer:
-    assert isinstance(layer, nn.Linear)
-    return _Layer(
-        linear(jet.value, layer.weight, layer.bias),
-        linear(jet.first, layer.weight),
-        linear(jet.second, layer.weight),
-        None if jet.more is None else linear(jet.more, layer.weight),
-    )
-
-
-def _tanh(jet: _Layer) -> _Layer:
-    value, first, second = _TanhJet.apply(*jet[:3])  # type: ignore[no-untyped-call]
-    more = None if jet.more is None else (1.0 - value * value).unsqueeze(1) * jet.more
-    return _Layer(value, first, second, more)
+    b, each = first.shape[1], (len(value), -1, -1)
+    slopes = first if more is None else torch.cat([first.expand(each), more.expand(each)], 1)
+    layers = [layer for layer in network if isinstance(layer, nn.Linear)][1:]
+    parameters = [p for layer in layers for p in (layer.weight, layer.bias)]
+    device, dtype = value.device.type, value.dtype
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+    inputs = (value, slopes.transpose(0, 1), *parameters)
+    jet = _TanhLayers.apply(b, *(p if p is None else p.to(dtype) for p in inputs))  # type: ignore[no-untyped-call]
+    value, second, slopes = jet
+    if more is None:
+        return NetworkJet(value, slopes, second, None)
+    return NetworkJet(value, slopes[:, :b], second, slopes[:, b:])
 
 
 class _ValueColumns(torch.autograd.Function):
@@ -123,41 +105,69 @@ class _ValueColumns(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None, None]:
         x, weight, index = ctx.saved_tensors
         grad_value, grad_columns = grads
-        grad_weight = product(grad_value.T, x.T)
+        grad_weight = transposed_product(grad_value, x)
         grad_weight.index_add_(1, index, grad_columns.T)
         grad_x = product(grad_value, weight.T) if ctx.needs_input_grad[0] else None
         grad_bias = grad_value.sum(0) if ctx.needs_input_grad[2] else None
         return grad_x, grad_weight, grad_bias, None
 
 
-class _TanhJet(torch.autograd.Function):
-    """The tanh rule with its gradient by hand: half the passes over the slopes of recorded ops."""
+class _TanhLayers(torch.autograd.Function):
+    """Pairs of a tanh and a linear layer, with the gradient by hand.
+
+    Recorded operations would take twice as many passes over the slopes, and none in place.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, value: Tensor, first: Tensor, second: Tensor
+        ctx: Any, num_collapsed: int, value: Tensor, slopes: Tensor, *parameters: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        h = value.tanh()
-        g = 1.0 - h * h
-        squares = (first * first).sum(1)
-        curvature = second - 2.0 * h * squares
-        ctx.save_for_backward(h, g, first, squares, curvature)
-        return h, g.unsqueeze(1) * first, g * curvature
+        """Return value (n,), second (n,) and slopes (n, b + k) of a network with one output.
+
+        From value (n, w), slopes (b + k, 1|n, w) and each pair's weight and bias. The first
+        `num_collapsed` = b of the slopes have second derivatives, zero so far.
+        """
+        slopes, curvature = slopes.contiguous(), torch.zeros_like(value)
+        saved = list[Tensor]()
+        for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
+            assert weight is not None
+            inputs = value.new_empty(2 + len(slopes), *value.shape)
+            h = torch.tanh(value, out=inputs[0])
+            g = 1.0 - h * h
+            squares = slopes[:num_collapsed].square().sum(0)
+            curvature.addcmul_(h, squares, value=-2.0)
+            torch.mul(g, curvature, out=inputs[1])
+            torch.mul(g, slopes, out=inputs[2:])
+            planes = product(inputs, weight)
+            saved += [inputs, g, squares, curvature, slopes, weight]
+            value, curvature, slopes = planes[0], planes[1], planes[2:]
+            if bias is not None:
+                value += bias
+        ctx.num_collapsed = num_collapsed
+        ctx.save_for_backward(*saved)
+        return value[:, 0], curvature[:, 0], slopes[:, :, 0].T
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        h, g, first, squares, curvature = ctx.saved_tensors
-        grad_h, grad_first, grad_second = grads
-        grad_curvature = g * grad_second
-        grad_squares = -2.0 * h * grad_curvature
-        grad_g = (first * grad_first).sum(1) + curvature * grad_second
-        # g = 1 - h² and dh/dz = g.
-        grad_value = g * (grad_h - 2.0 * (squares * grad_curvature + h * grad_g))
-        through_slopes = g.unsqueeze(1) * grad_first
-        if first.shape[0] == 1:
-            # Slopes shared by all points: sum over the points before the second product.
-            through_squares = 2.0 * first * grad_squares.sum(0)
-            return grad_value, through_slopes.sum(0, keepdim=True) + through_squares, grad_curvature
-        through_slopes.addcmul_(first, grad_squares.unsqueeze(1), value=2.0)
-        return grad_value, through_slopes, grad_curvature
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        value, second, slopes = grads
+        grad = torch.cat([value[None], second[None], slopes.T]).unsqueeze(-1)
+        b, saved, of_parameters = ctx.num_collapsed, list(ctx.saved_tensors), list[Tensor | None]()
+        has_bias = list(ctx.needs_input_grad[4::2])
+        while saved:
+            inputs, g, squares, curvature, slopes, weight = saved[-6:]
+            del saved[-6:]
+            of_weight = transposed_product(grad.flatten(0, 1), inputs.flatten(0, 1))
+            of_bias = grad[0].sum(0) if has_bias.pop() else None
+            of_parameters = [of_weight, of_bias, *of_parameters]
+            # From here on it is ours: by the jet of h, then in place by that of z.
+            grad = product(grad, weight.T)
+            h, of_value, of_second, of_slopes = inputs[0], grad[0], grad[1], grad[2:]
+            of_g = (slopes * of_slopes).sum(0).addcmul_(curvature, of_second)
+            # g = 1 - h² and dh/dz = g.
+            of_value.addcmul_(h, of_g, value=-2.0).addcmul_(g * squares, of_second, value=-2.0)
+            grad *= g
+            of_slopes = of_slopes.sum_to_size(slopes.shape)
+            of_squares = (h * of_second).sum_to_size(squares.shape)
+            of_slopes[:b].addcmul_(slopes[:b], of_squares, value=-4.0)
+        return None, grad[0], of_slopes, *of_parameters

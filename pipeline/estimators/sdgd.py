@@ -73,14 +73,14 @@ def _check_axes(axes: Tensor, dim: int) -> None:
         raise ConfigError(
             f"{where} a non-empty vector, got shape {tuple(axes.shape)}; draw with draw_axes"
         )
-    values, counts = torch.unique(axes, return_counts=True)
-    if values[0] < 0 or values[-1] >= dim:
+    listed = axes.tolist()
+    if min(listed) < 0 or max(listed) >= dim:
         raise ConfigError(
-            f"{where} integers in [0, {dim}), got {int(values[0])} to {int(values[-1])};"
+            f"{where} integers in [0, {dim}), got {min(listed)} to {max(listed)};"
             f" draw with draw_axes"
         )
-    if len(values) < len(axes):
-        repeated = ", ".join(str(int(axis)) for axis in values[counts > 1])
+    if len(set(listed)) < len(listed):
+        repeated = ", ".join(str(i) for i in sorted(set(listed)) if listed.count(i) > 1)
         raise ConfigError(
             f"{where} distinct axes, got axis {repeated} more than once;"
             f" draw without replacement (draw_axes)"

@@ -15,6 +15,7 @@ is 0.035. `loss: unbiased` multiplies two independent estimates, R_J R_K, and ta
 Source: Hu et al., arXiv:2307.12306.
 """
 
+import ctypes
 import importlib
 import math
 from collections.abc import Iterator
@@ -52,6 +53,8 @@ _TEST_CHUNK, _TEST_CHUNK_BYTES = 1000, 2**26
 # Test points are kept in memory up to this size and drawn anew at each evaluation beyond it.
 _TEST_CACHE_BYTES = 2**28
 _NUM_SCATTER = 500
+# Parameters of mallopt, from malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 # Points for the bound of the error, fewer above 32,000 inputs.
 _MOST_BOUND_POINTS, _MOST_BOUND_NUMBERS = 4000, 2**27
 
@@ -378,14 +381,15 @@ def _module(package: str, kind: str) -> Any:
 
 
 def _keep_freed_memory() -> None:
-    """Let the C library keep some memory that a step frees for the next step.
+    """Let the C library keep the memory that a step frees for the next step.
 
-    glibc asks the system for each block above a size that starts at 128 kB and rises to that of the
-    largest such block freed, at most 32 MB; fetching the same pages at each step took a quarter of
-    the time of a step at d = 100.
+    glibc returns large blocks to the system and gets them again as pages that are to be cleared: a
+    quarter of the time of a step at d = 100, and at d = 100,000, where its own adaptation ends.
     """
-    block = torch.empty(31 * 2**18)
-    del block
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def _generator(seed: int, stream: int, *index: int) -> torch.Generator:

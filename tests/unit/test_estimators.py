@@ -96,15 +96,16 @@ def test_jets_and_nested_derivatives_agree_with_their_gradients(depth):
         torch.testing.assert_close(fast, slow, rtol=1e-10, atol=1e-10)
 
 
-def test_gradient_of_the_tanh_rule_passes_finite_differences():
+@pytest.mark.parametrize("shared", [1, 3], ids=["slopes-shared-by-all-points", "own-slopes"])
+def test_gradient_of_the_tanh_layers_passes_finite_differences(shared):
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape):
         return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
 
-    for shared in (1, 3):  # slopes shared by all points, or one set each
-        parts = (draw(3, 4), draw(shared, 2, 4), draw(3, 4))
-        assert torch.autograd.gradcheck(collapsed._TanhJet.apply, parts)
+    # Two slopes of three with second derivatives, and two pairs of layers, one without a bias.
+    parts = (draw(3, 4), draw(3, shared, 4), draw(5, 4), draw(5), draw(1, 5), None)
+    assert torch.autograd.gradcheck(collapsed._TanhLayers.apply, (2, *parts))
 
 
 def test_jets_are_used_for_a_constrained_mlp(monkeypatch):

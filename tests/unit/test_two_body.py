@@ -6,7 +6,7 @@ from pipeline.config import TwoBody
 from pipeline.problems.base import Terms
 from pipeline.problems.inseparable import draw_coefficients
 from pipeline.problems.skill import relative_errors
-from pipeline.problems.two_body import Problem
+from pipeline.problems.two_body import Problem, _circle, _num_terms
 
 CPU = torch.device("cpu")
 EQUATIONS = ("poisson", "allen_cahn", "sine_gordon")
@@ -52,6 +52,29 @@ def test_float32_source_agrees_with_float64_at_high_dimension():
     x = double.sample(50, torch.Generator().manual_seed(0))
     error = (single.source(x.float()) - double.source(x)) / double.residual_scale
     # Rounding of the dot products with c, which dominate: eps times the sum of |c_i|.
+    assert error.abs().max() < torch.finfo(torch.float32).eps * np.abs(double.coefficients).sum()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_series_of_sine_and_cosine_are_exact_to_rounding(dtype):
+    eps, used = torch.finfo(dtype).eps, set()
+    for most in torch.logspace(-4, 0, 60).tolist():
+        used.add(_num_terms(most, eps))
+        x = torch.linspace(-most, most, 2001).to(dtype)
+        exact = x.double()
+        # cos x - 1 = -2 sin² x/2, without cancellation.
+        expected = -2.0 * (0.5 * exact).sin().square(), exact.sin()
+        for found, value in zip(_circle(x, most), expected, strict=True):
+            # The last term left out, and rounding of the sum and of each product.
+            assert ((found.double() - value).abs() <= 4 * eps * value.abs()).all()
+    assert {2, 3, 4, None} <= used
+
+
+def test_source_takes_large_coordinates_too():
+    single, double = make(1000, dtype=torch.float32), make(1000)
+    x = double.sample(4, torch.Generator().manual_seed(0))
+    x[0, 7], x[1, 998], x[2, 0] = 0.9, -0.8, 0.3
+    error = (single.source(x.float()) - double.source(x)) / double.residual_scale
     assert error.abs().max() < torch.finfo(torch.float32).eps * np.abs(double.coefficients).sum()
 
 
