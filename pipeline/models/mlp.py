@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import nn
 
 from pipeline import config
@@ -11,14 +12,18 @@ from pipeline.models.polynomial import Polynomial, WithPolynomial
 _FIRST_STD = 0.03
 
 
-def build(config: config.MLP, num_inputs: int, radius: float = 1.0) -> nn.Module:
+def build(
+    config: config.MLP, num_inputs: int, radius: float = 1.0, final_time: float | None = None
+) -> nn.Module:
     """Return a network (n, num_inputs) -> (n, 1) of `depth` linear layers with tanh between them.
 
     Weights are normal with standard deviation 0.03 / radius in the first layer, where `radius` is
     the size of a typical point, and 1/sqrt(inputs) in the others; biases start at zero. The first
     activations are then about 0.03 at every dimension (the default of `nn.Linear`, about
     |x|/sqrt(inputs), lets them vanish on the unit ball), so that training starts from a nearly
-    linear function of x: what the solutions are at high d, to leading order. With `skip` a
+    linear function of x: what the solutions are at high d, to leading order. With `final_time` the
+    last coordinate is time, which counts as much as all others together: its weights have standard
+    deviation 1 / final_time, so that there are functions of time from the start. With `skip` a
     polynomial is added (`WithPolynomial`), and the last layer starts at zero.
 
     Draws from torch's global generator: seed it for a reproducible network.
@@ -30,6 +35,9 @@ def build(config: config.MLP, num_inputs: int, radius: float = 1.0) -> nn.Module
         std = _FIRST_STD / radius if i == 0 else 1.0 / math.sqrt(widths[i])
         nn.init.normal_(linear.weight, 0.0, std)
         nn.init.zeros_(linear.bias)
+        if i == 0 and final_time is not None:
+            with torch.no_grad():
+                linear.weight[:, -1] *= 1.0 / (final_time * std)
         layers += [linear, nn.Tanh()]
     network = nn.Sequential(*layers[:-1])
     if config.skip == "none":
