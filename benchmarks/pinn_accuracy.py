@@ -9,16 +9,13 @@ natural-gradient steps in sample space, the network at zero. Figures are those o
 evaluation, as medians, smallest and largest over the seeds. The last line is one JSON object.
 """
 
-import statistics
 import sys
-import time
 
 import torch
 
 from benchmarks.report import Report, parser
+from benchmarks.training import spread, train
 from pipeline.config import PinnRun
-from pipeline.training.pinn import Task
-from pipeline.training.step import Alone, train_step
 
 ARMS = ("kaczmarz", "adam_linear", "adam_cosine")
 # By dimension: (steps, points a step) of the Kaczmarz arm.
@@ -48,17 +45,6 @@ def run_of(arm: str, dim: int, steps: int, batch: int) -> PinnRun:
     )  # fmt: skip
 
 
-def train(run: PinnRun, seed: int) -> dict[str, float]:
-    """Return the errors after the last step, and the CPU seconds that the steps took."""
-    task = Task(run, seed, torch.device("cpu"))
-    optimizer, scheduler = task.configure_optimizer(task.model)
-    started = time.process_time()
-    for step in range(task.num_steps):
-        train_step(task, task.model, optimizer, scheduler, step, Alone())
-    seconds = time.process_time() - started
-    return {**task.evaluate(task.model), "cpu_s": seconds}
-
-
 def main() -> None:
     """Run the benchmark and print its figures."""
     arguments = parser(__doc__, "d = 100, one seed, few steps")
@@ -76,12 +62,10 @@ def main() -> None:
                 steps, batch = (steps if options.quick else 10_000), 100
             found = []
             for seed in range(seeds):
-                found.append(train(run_of(arm, dim, steps, batch), seed))
+                task, seconds = train(run_of(arm, dim, steps, batch), seed)
+                found.append({**task.evaluate(task.model), "cpu_s": seconds})
                 print(f"d={dim} {arm} seed {seed}: {found[-1]}", file=sys.stderr, flush=True)
-            for key in found[0]:
-                values = [one[key] for one in found]
-                numbers = (statistics.median(values), min(values), max(values))
-                report.add({f"{arm}_d{dim}_{key}": [float(f"{v:.3g}") for v in numbers]})
+            report.add({f"{arm}_d{dim}_{key}": three for key, three in spread(found).items()})
     report.finish()
 
 

@@ -234,11 +234,16 @@ class Parabolic(InTime):
 
 
 class HJB(InTime):
-    """Hamilton–Jacobi–Bellman equation backward from t = 1; `mu` is for lqg and rosenbrock."""
+    """Hamilton–Jacobi–Bellman equation backward from t = 1; `mu` is for lqg and rosenbrock.
+
+    Training points are standard `normal` in space, as published, or lie on the `paths` of √2 W that
+    start at such points: on those the values there depend.
+    """
 
     kind: Literal["hjb"]
     equation: Literal["lqg", "rosenbrock", "lin"] = "lqg"
     mu: PositiveFloat = 1.0
+    points: Literal["normal", "paths"] = "normal"
     coefficient_seed: NonNegativeInt = 0
     reference_samples: Annotated[int, Field(ge=2)] = 4096
     reference_seed: NonNegativeInt = 0
@@ -410,10 +415,14 @@ class TrainSettings(Frozen):
 
 
 class Adam(Frozen):
-    """Adam; the learning rate falls to zero by half a cosine, or linearly."""
+    """Adam; the learning rate falls to zero by half a cosine, or linearly.
+
+    The first layer of the network learns at `first_layer_rate` times that rate.
+    """
 
     kind: Literal["adam"]
     decay: Literal["cosine", "linear"] = "cosine"
+    first_layer_rate: PositiveFloat = 1.0
 
 
 class Kaczmarz(Frozen):

@@ -102,7 +102,10 @@ def _training(run: PinnRun, theirs: PinnRun) -> Iterator[str]:
     elif mine.optimizer != other.optimizer:
         assert isinstance(other.optimizer, Adam)
         decays = _DECAYS[mine.optimizer.decay], _DECAYS[other.optimizer.decay]
-        yield f"the learning rate {decays[0]}; theirs {decays[1]}"
+        if decays[0] != decays[1]:
+            yield f"the learning rate {decays[0]}; theirs {decays[1]}"
+        if (fraction := mine.optimizer.first_layer_rate) != 1.0:
+            yield f"the first layer at {fraction:g} of the rate; theirs at all of it"
     if not _stays_zero(run) and mine.learning_rate != other.learning_rate:
         yield f"learning rate {mine.learning_rate:g}; theirs {other.learning_rate:g}"
     for key, what in (

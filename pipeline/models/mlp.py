@@ -20,6 +20,7 @@ def build(
     config: config.MLP,
     num_inputs: int,
     radius: float = 1.0,
+    final_time: float | None = None,
     shard: Shard | None = None,
     generator: torch.Generator = torch.default_generator,
 ) -> nn.Module:
@@ -29,9 +30,12 @@ def build(
     the size of a typical point, and 1/sqrt(inputs) in the others; biases start at zero. The first
     activations are then about 0.03 at every dimension (the default of `nn.Linear`, about
     |x|/sqrt(inputs), lets them vanish on the unit ball), so that training starts from a nearly
-    linear function of x: what the solutions are at high d, to leading order. With `skip` a
-    polynomial is added (`WithPolynomial`), and the last layer starts at zero. With a `shard` the
-    first layer has the columns of its axes alone, those that the whole network has.
+    linear function of x: what the solutions are at high d, to leading order. With `final_time` the
+    last coordinate is time, which counts as much as all others together: its weights have standard
+    deviation 1 / final_time, so that there are functions of time from the start. With `skip` a
+    polynomial is added (`WithPolynomial`), and the last layer starts at zero.
+    With a `shard` the first layer has the columns of its axes alone, those that the whole network
+    has.
 
     Draws from `generator`, on the CPU.
     """
@@ -48,6 +52,9 @@ def build(
         with torch.no_grad():
             linear.weight.mul_(std)
         nn.init.zeros_(linear.bias)
+        if i == 0 and final_time is not None:
+            with torch.no_grad():
+                linear.weight[:, -1] *= 1.0 / (final_time * std)
         layers += [linear, nn.Tanh()]
     network = nn.Sequential(*layers[:-1])
     if config.skip == "none":

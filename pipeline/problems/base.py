@@ -13,7 +13,7 @@ Shapes: n points, m coordinates (d of space, then time where there is time).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -160,3 +160,10 @@ class Problem(Protocol):
     def description(self) -> dict[str, Tensor]:
         """Return arrays that determine the problem beside its configuration, to be stored."""
         ...
+
+
+@runtime_checkable
+class InTime(Problem, Protocol):
+    """A problem whose last coordinate is time, from 0 to `final_time`."""
+
+    final_time: float

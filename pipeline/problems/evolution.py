@@ -13,9 +13,11 @@ from pipeline.problems.functions import Function
 class Evolution(ABC):
     """An initial or terminal value problem; the ansatz A + B N has the prescribed values A.
 
-    `shown_time` is the time at which u is most interesting: the other end of the interval.
+    Times lie in (0, `final_time`); `shown_time` is the one at which u is most interesting: the end
+    where it is not prescribed.
     """
 
+    final_time: float = 1.0
     radius: float
     shown_time: float
     offset: Function

@@ -80,28 +80,30 @@ class Expression:
 
 @dataclass(frozen=True)
 class Radial:
-    """φ(|x|²) of the first `dim` coordinates; `profile` maps s to φ, φ', φ'' at s, each (n,).
+    """φ(s), s = |x|² + `rate` t; `profile` maps s to φ, φ', φ'' at s, each (n,).
 
-    These are the own ones where the axes are divided into shards.
+    x are the first `dim` coordinates, t is the one after them; without it `rate` is 0. Where the
+    axes are divided into shards the first coordinates are the own ones, and |x|² is summed.
     """
 
     dim: int
     profile: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
+    rate: float = 0.0
     shard: Shard | None = None
     closed: ClassVar[bool] = True
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return φ(|x|²), (n,)."""
-        return self.profile(self._square(x))[0]
+        """Return φ(s), (n,)."""
+        return self.profile(self._argument(x))[0]
 
     def slopes(self, x: Tensor, directions: Directions) -> Tensor:
-        """Return 2 φ' x·v, (n, b)."""
-        slope = self.profile(self._square(x))[1]
-        return 2.0 * slope.unsqueeze(1) * directions.along(self._space(x))
+        """Return 2 φ' (x, rate/2)·v, (n, b)."""
+        slope = self.profile(self._argument(x))[1]
+        return 2.0 * slope.unsqueeze(1) * directions.along(self._half_gradient(x))
 
     def jet(self, x: Tensor, directions: Directions) -> Jet:
         """Return φ, 2 φ' x·v and Σ_v 2 φ' |v|² + 4 φ'' (x·v)²; the v lie in space."""
-        value, slope, bend = self.profile(self._square(x))
+        value, slope, bend = self.profile(self._argument(x))
         along = directions.along(x)
         curvature = 2.0 * slope * directions.squares(x).sum(1)
         curvature = curvature + 4.0 * bend * along.square().sum(1)
@@ -109,22 +111,24 @@ class Radial:
 
     def every_axis(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return φ, c = 2φ' and Δφ of `dim` coordinates in all, (n,) each: the gradient is c x."""
-        square = self._square(x)
+        square = self._argument(x)
         value, slope, bend = self.profile(square)
         dim = self.dim if self.shard is None else self.shard.dim
         return value, 2.0 * slope, 2.0 * dim * slope + 4.0 * bend * square
 
-    def _square(self, x: Tensor) -> Tensor:
+    def _argument(self, x: Tensor) -> Tensor:
         # A few rows at a time: a temporary of the size of x costs more than the sums.
         rows = max(1, _BLOCK // self.dim) if x.device.type == "cpu" else len(x)
         parts = [(part * part).sum(-1) for part in torch.split(x[:, : self.dim], rows)]
         square = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return square if self.shard is None else self.shard.rows(square)
+        if self.shard is not None:
+            square = self.shard.rows(square)
+        return square + self.rate * x[:, self.dim] if self.rate else square
 
-    def _space(self, x: Tensor) -> Tensor:
+    def _half_gradient(self, x: Tensor) -> Tensor:
         if x.shape[1] == self.dim:
             return x
-        return torch.cat([x[:, : self.dim], torch.zeros_like(x[:, self.dim :])], 1)
+        return torch.cat([x[:, : self.dim], torch.full_like(x[:, self.dim :], 0.5 * self.rate)], 1)
 
 
 @dataclass(frozen=True)

@@ -59,8 +59,8 @@ class Inseparable(ABC):
         self.operator = Operator(self.dim, shard=shard)
         # 1 - 3u² and cos u are at most 1.
         self.stability = Stability(self.dim, 0.0 if config.equation == "poisson" else 1.0)
-        self.bump = Radial(self.shard.num_axes, partial(_bump, 1.0), shard)
-        self.factor = Radial(self.shard.num_axes, partial(_bump, self.amplitude), shard)
+        self.bump = Radial(self.shard.num_axes, partial(_bump, 1.0), shard=shard)
+        self.factor = Radial(self.shard.num_axes, partial(_bump, self.amplitude), shard=shard)
         # Δ(qN) contains -2dN, which dominates at high d: residual / (2d) ≈ Σ - N.
         self.residual_scale = 2.0 * config.dim * self.amplitude
 

@@ -3,11 +3,16 @@
 heat: f = (1 - u²) / (1 + u²), g = 5 / (10 + 2|x|²); allen_cahn: f = u - u³, g = arctan max_i x_i;
 sine_gordon: f = sin u, g = 5 / (10 + 2|x|²).
 
-The initial condition is hard, u = g + t N, except for Allen–Cahn: the kinks of that g carry its
-whole Laplacian (as a measure on x_i = x_j), which a residual at points cannot see, so that g + t N
-would miss the smoothing of g. There A = arctan(τ log Σ exp(x_i/τ)) with τ = 2 √(t / log d): equal
-to g at t = 0, smooth for t > 0, and at x = 0 about arctan E max_i √(2t) z_i. Since u - A is of
-order √t, u = A + √t N, and the residual, of order 1/√t, is multiplied by √t.
+The initial condition is hard, u = A + B N, and A smooths g as heat does, to leading order in 1/d:
+
+- g = φ(|x|²): A = φ(|x|² + 2dt), φ at the mean of |x + √2 W_t|². The residual of A = g would be of
+  order d at the few points with |x|² ≲ 5, and hide the others. B = f(c) t, c = E g(√2 W_T) the
+  value without f, so that N is of order one, also where u is small.
+- allen_cahn: the kinks of g carry its whole Laplacian (as a measure on x_i = x_j), which a residual
+  at points cannot see: A = g would miss the smoothing. A = arctan(τ log Σ exp(x_i/τ)) equals g at
+  t = 0 and is smooth for t > 0; τ = √(2t) E max z_i / log d, z_i standard normal, makes it arctan E
+  max √(2t) z_i at x = 0. Since u - A is of order √t, B = √t, and the residual, of order 1/√t, is
+  multiplied by √t.
 
 Points are those on which u(T, 0) depends: t uniform on (0, T), x normal of variance 2(T - t), the
 law of the path √2 W that ends in (T, 0).
@@ -53,7 +58,7 @@ _LEAST_TIME = 1e-12
 class Problem(Evolution):
     """The initial value problem of one configuration on one device."""
 
-    shown_time = FINAL
+    final_time = shown_time = FINAL
 
     def __init__(self, config: config.Parabolic, device: torch.device, dtype: torch.dtype):
         super().__init__(config.dim, device, dtype)
@@ -66,8 +71,9 @@ class Problem(Evolution):
         if config.equation == "allen_cahn":
             self.offset, self.factor = soft_maximum(config.dim), _root_time(config.dim)
         else:
-            self.offset = Radial(config.dim, _bell)
-            self.factor = time_factor(config.dim, 1.0, None, like)
+            self.residual_scale = abs(float(self._reaction(torch.tensor(self._trivial))))
+            self.offset = Radial(config.dim, _bell, rate=2.0 * config.dim)
+            self.factor = time_factor(config.dim, self.residual_scale, None, like)
 
     def sample(self, num_points: int, generator: torch.Generator) -> Tensor:
         """Return (n, d+1) points: t uniform on (0, T), then x normal of variance 2(T - t)."""
@@ -87,16 +93,18 @@ class Problem(Evolution):
     def residual(self, x: Tensor, terms: Terms, source: Tensor) -> Tensor:
         """Return Δu + f(u) - u_t, times √t for Allen–Cahn, (n,)."""
         assert terms.drift is not None
-        u = terms.value
+        residual = terms.second + self._reaction(terms.value) - terms.drift - source
+        return x[:, self.dim].sqrt() * residual if self.equation == "allen_cahn" else residual
+
+    def _reaction(self, u: Tensor) -> Tensor:
+        """Return f(u)."""
         match self.equation:
             case "heat":
-                f = (1.0 - u * u) / (1.0 + u * u)
+                return (1.0 - u * u) / (1.0 + u * u)
             case "allen_cahn":
-                f = u - u**3
+                return u - u**3
             case _:
-                f = u.sin()
-        residual = terms.second + f - terms.drift - source
-        return x[:, self.dim].sqrt() * residual if self.equation == "allen_cahn" else residual
+                return u.sin()
 
     def reference(self, x: Tensor) -> Reference:
         """Return the published value at the point (0, T), NaN elsewhere."""
@@ -117,39 +125,46 @@ def linear_value(equation: str, dim: int) -> float:
     For g = 5 / (10 + 2s), s = 2T χ²_d, it is ∫ 5 exp(-10 λ) (1 + 8 T λ)^(-d/2) dλ over λ > 0; for
     arctan of the largest of d normal numbers of variance 2T, an integral over its density.
     """
-    integrand: Callable[[float], float]
     if equation == "allen_cahn":
+        return mean_of_maximum(dim, lambda z: math.atan(math.sqrt(2.0 * FINAL) * z))
 
-        def integrand(z: float) -> float:
-            density = dim * math.exp(stats.norm.logpdf(z) + (dim - 1) * stats.norm.logcdf(z))
-            return math.atan(math.sqrt(2.0 * FINAL) * z) * density
+    def integrand(z: float) -> float:
+        # λ = z / (10 + 4 T d): the mass lies at z of order one for every d.
+        rate = z / (10.0 + 4.0 * FINAL * dim)
+        exponent = -10.0 * rate - 0.5 * dim * math.log1p(8.0 * FINAL * rate)
+        return 5.0 * math.exp(exponent) / (10.0 + 4.0 * FINAL * dim)
 
-        ends: tuple[float, float] = (-9.0, 9.0)
-    else:
+    return _integral(integrand, 0.0, math.inf)
 
-        def integrand(z: float) -> float:
-            # λ = z / (10 + 4 T d): the mass lies at z of order one for every d.
-            rate = z / (10.0 + 4.0 * FINAL * dim)
-            exponent = -10.0 * rate - 0.5 * dim * math.log1p(8.0 * FINAL * rate)
-            return 5.0 * math.exp(exponent) / (10.0 + 4.0 * FINAL * dim)
 
-        ends = (0.0, math.inf)
-    return float(integrate.quad(integrand, *ends, limit=400, epsabs=1e-12, epsrel=1e-11)[0])
+def mean_of_maximum(dim: int, function: Callable[[float], float]) -> float:
+    """Return the mean of `function` of the largest of `dim` standard normal numbers."""
+
+    def integrand(z: float) -> float:
+        density = dim * math.exp(stats.norm.logpdf(z) + (dim - 1) * stats.norm.logcdf(z))
+        return function(z) * density
+
+    return _integral(integrand, -9.0, 9.0)
+
+
+def _integral(integrand: Callable[[float], float], start: float, end: float) -> float:
+    return float(integrate.quad(integrand, start, end, limit=400, epsabs=1e-12, epsrel=1e-11)[0])
 
 
 def soft_maximum(dim: int) -> Known:
-    """Return A(x, t) = arctan(τ log Σ exp(x_i/τ)), τ = 2 √(t / log d)."""
+    """Return A(x, t) = arctan(τ log Σ exp(x_i/τ)), τ = √(2t) E max z_i / log d."""
+    scale = math.sqrt(2.0) * mean_of_maximum(dim, lambda z: z) / math.log(dim)
     return Known(
-        partial(_soft, dim, lambda m, p, tau, time, entropy: m.atan()),
-        partial(_soft, dim, _soft_gradient),
-        partial(_soft, dim, _soft_diagonal),
+        partial(_soft, dim, scale, lambda m, p, tau, time, entropy: m.atan()),
+        partial(_soft, dim, scale, _soft_gradient),
+        partial(_soft, dim, scale, _soft_diagonal),
     )
 
 
-def _soft(dim: int, part: Callable[..., Tensor], x: Tensor) -> Tensor:
+def _soft(dim: int, scale: float, part: Callable[..., Tensor], x: Tensor) -> Tensor:
     """Return `part` of the smooth maximum m, its weights p, τ, t and the entropy of p."""
     time = x[:, dim].clamp_min(_LEAST_TIME)
-    tau = 2.0 * (time / math.log(dim)).sqrt()
+    tau = scale * time.sqrt()
     scaled = x[:, :dim] / tau[:, None]
     log_sum = scaled.logsumexp(1)
     p = (scaled - log_sum[:, None]).exp()

@@ -34,7 +34,7 @@ from torch.utils.checkpoint import checkpoint
 from pipeline import config
 from pipeline.errors import ConfigError
 from pipeline.estimators.base import Estimator, known_terms
-from pipeline.problems.base import Problem, Reference, Terms, Trial
+from pipeline.problems.base import InTime, Problem, Reference, Terms, Trial
 from pipeline.problems.shard import Shard
 from pipeline.problems.skill import RelativeErrors, relative_errors
 from pipeline.training import kaczmarz
@@ -88,6 +88,7 @@ class Task:
             run.model,
             self.problem.num_inputs,
             self.problem.radius,
+            self.problem.final_time if isinstance(self.problem, InTime) else None,
             self.shard,
             _generator(seed, _MODEL),
         )
@@ -120,8 +121,10 @@ class Task:
         """Return Adam and the decay of its learning rate to zero at `num_steps`.
 
         The noise of fresh points keeps the error at a level that falls with the rate: half a cosine
-        spends more steps at low rates than the published linear decay. Steps of a polynomial are
-        whole ones for most of the run, and fall linearly over its last fifth.
+        spends more steps at low rates than the published linear decay. Adam moves each of the d
+        weights of a unit by about the rate, and the unit by up to √d |x| times as much: at high d
+        the first layer may need a lower one. Steps of a polynomial are whole ones for most of the
+        run, and fall linearly over its last fifth.
         """
         rate, settings = self.run.train.learning_rate, self.run.train.optimizer
         if settings.kind == "kaczmarz":
@@ -131,7 +134,7 @@ class Task:
                 list(network.parameters()), list(polynomial.parameters()), rate
             )
             return beside, LambdaLR(beside, [self._late_cosine, self._last_fifth])
-        optimizer = Adam(model.parameters(), lr=rate, fused=True)
+        optimizer = Adam(_groups(model, rate, settings.first_layer_rate), lr=rate, fused=True)
         decay = self._cosine if settings.decay == "cosine" else self._linear
         return optimizer, LambdaLR(optimizer, decay)
 
@@ -373,6 +376,14 @@ def _shard(run: config.PinnRun, world: World) -> Shard | None:
     if run.train.shard == "points":
         return None
     return Shard(run.problem.dim, world.rank, world.size, world.all_reduce)
+
+
+def _groups(model: nn.Module, rate: float, first_layer_rate: float) -> list[dict[str, Any]]:
+    """Return the parameters of `model` with their rates, the weights of the first layer apart."""
+    if first_layer_rate == 1.0:
+        return [{"params": list(model.parameters())}]
+    first, *others = model.parameters()
+    return [{"params": [first], "lr": first_layer_rate * rate}, {"params": others}]
 
 
 def _module(package: str, kind: str) -> Any:

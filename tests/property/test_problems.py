@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 from torch import nn
 
 from pipeline import config
@@ -16,7 +16,7 @@ from pipeline.problems.base import Terms
 from pipeline.problems.black_scholes_barenblatt import Problem as BlackScholesBarenblatt
 from pipeline.problems.directions import Axes, Dense
 from pipeline.problems.fokker_planck import Problem as FokkerPlanck
-from pipeline.problems.functions import Expression
+from pipeline.problems.functions import Expression, Radial
 from pipeline.problems.hjb import Problem as HJB
 from pipeline.problems.parabolic import Problem as Parabolic
 from pipeline.problems.schroedinger import Problem as Schroedinger
@@ -224,6 +224,58 @@ def test_radial_draws_have_the_law_of_full_ones():
     assert error.max() < 5e-3
 
 
+def lqg_value(dim, x, t, mu):
+    """Return u(t, x) by one integral: Q^-μ = ∫ λ^(μ-1) e^(-λQ) dλ / Γ(μ), of Gaussian mean.
+
+    E exp(-λ|x + s w|²/2) = (1 + λs²)^(-d/2) exp(-λ|x|²/(2 + 2λs²)), s² = 2(1 - t).
+    """
+    square, s2 = float(x @ x), 2.0 * (1.0 - t)
+    rate = 2.0 / (1.0 + square + s2 * dim)  # of λ where the mass lies
+
+    def integrand(z):
+        lam = rate * z
+        exponent = -0.5 * lam - 0.5 * dim * math.log1p(lam * s2)
+        return z ** (mu - 1.0) * math.exp(exponent - 0.5 * lam * square / (1.0 + lam * s2))
+
+    total = integrate.quad(integrand, 0.0, math.inf, epsabs=0.0, epsrel=1e-11)[0]
+    return -math.log(rate**mu * total / special.gamma(mu)) / mu
+
+
+@pytest.mark.parametrize(("dim", "mu"), [(1, 1.0), (2, 3.0), (100, 1.0), (100, 2.0), (1000, 1.0)])
+def test_lqg_agrees_with_one_integral_at_every_dimension(dim, mu):
+    problem = make("hjb", dim, equation="lqg", mu=mu, reference_samples=20_000)
+    x = problem.sample_test(20, generator(4))
+    values = [lqg_value(dim, p[:-1], float(p[-1]), mu) for p in x]
+    expected = torch.tensor(values, dtype=torch.float64)
+    if dim <= 2:
+        torch.testing.assert_close(quadrature(problem, x, 140), expected, rtol=0, atol=1e-4)
+    value, error = problem.reference(x)
+    # The points share their draws: their errors are nearly one number.
+    assert ((value - expected).abs() < 2.0 * error).all()
+    # What the ansatz leaves to the network is of order one, and below zero, at every d.
+    if dim >= 100:
+        left = (expected - problem.offset(x)) / problem.factor(x)
+        assert left.min() > -4.0 and left.max() < -0.5
+
+
+def test_points_on_paths_start_from_test_points():
+    """x = x_0 + √2 W of a time uniform on (0, t): of kurtosis above the normal one's."""
+    problem = make("hjb", 10, equation="lqg", points="paths")
+    x = problem.sample(20_000, generator(0))
+    assert stats.kstest(x[:, -1].numpy(), "uniform").pvalue > 1e-3
+    # Given t, the mean of |x|²/d is 1 + t, and its second moment (1 + 2/d) E (1 + 2r)².
+    for low in (0.0, 0.5, 0.9):
+        t = x[:, -1]
+        inside = (t > low) & (t < low + 0.1)
+        square, t = x[inside, :-1].square().mean(1), t[inside]
+        assert float((square - 1.0 - t).mean()) == pytest.approx(0.0, abs=0.05)
+        second = (1.0 + 2.0 / 10) * (1.0 + 2.0 * t + 4.0 * t**2 / 3.0)
+        assert float((square**2).mean() / second.mean()) == pytest.approx(1.0, abs=0.12)
+    assert torch.equal(
+        problem.sample_test(5, generator(1)), make("hjb", 10).sample(5, generator(1))
+    )
+
+
 def test_the_reference_error_falls_as_the_root_of_the_samples():
     x = make("hjb", 100).sample(5, generator(0))
     errors = [
@@ -285,6 +337,37 @@ def test_the_linear_value_is_the_mean_over_paths(equation):
     g = np.arctan(x.max(1)) if equation == "allen_cahn" else square
     error = g.std() / math.sqrt(len(g))
     assert abs(g.mean() - parabolic.linear_value(equation, 10)) < 4 * error
+
+
+def known_residual(problem, x):
+    """Return ΔA - A_t at the rows of `x`, in units of the residual's scale."""
+    second = problem.offset.jet(x, problem.operator.every_axis(x)).curvature
+    slope = problem.offset.slopes(x, problem.operator.drift(x)).squeeze(1)
+    return (second - slope) / problem.residual_scale
+
+
+@pytest.mark.parametrize("equation", ["heat", "sine_gordon"])
+@pytest.mark.parametrize("dim", [10, 100, 1000, 10_000])
+def test_the_known_part_follows_heat_to_leading_order(equation, dim):
+    """Its residual is a part of that of f; that of g itself is a multiple of it."""
+    settings_ = config.Parabolic(kind="parabolic", dim=dim, equation=equation)
+    problem = Parabolic(settings_, CPU, torch.float64)
+    x = problem.sample(400, generator(0))
+    ours = known_residual(problem, x).square().mean().sqrt()
+    problem.offset = Radial(dim, parabolic._bell)
+    bare = known_residual(problem, x).square().mean().sqrt()
+    assert ours < min(0.25, 30.0 / dim)
+    assert bare > 1.0 and bare > 10.0 * ours
+
+
+@pytest.mark.parametrize(("dim", "mean"), [(10, 1.538753), (100, 2.507594), (1000, 3.241436)])
+def test_the_soft_maximum_is_the_expected_one_at_the_origin(dim, mean):
+    """With the tabulated means of the largest of d standard normal numbers."""
+    assert parabolic.mean_of_maximum(dim, lambda z: z) == pytest.approx(mean, abs=1e-6)
+    point = torch.zeros(1, dim + 1, dtype=torch.float64)
+    point[0, dim] = parabolic.FINAL
+    expected = math.atan(math.sqrt(2 * parabolic.FINAL) * mean)
+    assert parabolic.soft_maximum(dim)(point).item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_parabolic_problem_is_compared_at_one_point():

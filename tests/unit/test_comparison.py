@@ -60,6 +60,13 @@ CHANGES = {
 }
 
 
+def test_a_rate_of_the_first_layer_is_one_statement():
+    slow = {"kind": "adam", "decay": "linear", "first_layer_rate": 0.1}
+    found = differences(changed(train={"optimizer": slow}))
+    assert "the first layer at 0.1 of the rate; theirs at all of it" in found
+    assert not any("falls" in text for text in found)
+
+
 @pytest.mark.parametrize("key", CHANGES)
 def test_each_setting_that_differs_is_one_statement(key):
     section, field = key.split(".")

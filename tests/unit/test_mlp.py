@@ -28,3 +28,16 @@ def test_initial_slope_follows_the_size_of_the_points():
     torch.manual_seed(0)
     network = mlp.build(MLP(kind="mlp", width=256, depth=3), 400, radius=20.0)
     assert network[0](torch.randn(64, 400)).std().item() == pytest.approx(0.03, rel=0.1)
+
+
+@pytest.mark.parametrize("final_time", [0.3, 1.0])
+def test_time_counts_as_a_whole_and_not_as_one_axis_of_many(final_time):
+    """Pre-activations at the last time are of order one; the other weights are as without it."""
+    torch.manual_seed(0)
+    network = mlp.build(MLP(kind="mlp", width=256, depth=3), 401, 20.0, final_time)
+    torch.manual_seed(0)
+    in_space = mlp.build(MLP(kind="mlp", width=256, depth=3), 401, 20.0)
+    assert torch.equal(network[0].weight[:, :-1], in_space[0].weight[:, :-1])
+    x = torch.zeros(1, 401)
+    x[0, -1] = final_time
+    assert network[0](x).std().item() == pytest.approx(1.0, rel=0.1)

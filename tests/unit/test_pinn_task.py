@@ -97,6 +97,63 @@ def test_learning_rate_falls_by_half_a_cosine_to_zero():
     assert optimizer.param_groups[0]["lr"] == 0.0
 
 
+def test_the_first_layer_learns_at_a_rate_of_its_own():
+    task = make(optimizer={"kind": "adam", "first_layer_rate": 0.1})
+    optimizer, scheduler = task.configure_optimizer(task.model)
+    first, others = optimizer.param_groups
+    assert first["params"] == [task.model[0].weight]
+    assert len(others["params"]) == len(list(task.model.parameters())) - 1
+    for _ in range(10):
+        optimizer.step()
+        scheduler.step()
+    assert (first["lr"], others["lr"]) == (pytest.approx(2.5e-4), pytest.approx(2.5e-3))
+
+
+def test_a_first_layer_at_full_rate_is_plain_adam():
+    plain = train(make(), 0, 6)
+    same = train(make(optimizer={"kind": "adam", "first_layer_rate": 1.0}), 0, 6)
+    slow = train(make(optimizer={"kind": "adam", "first_layer_rate": 0.1}), 0, 6)
+    assert all(torch.equal(plain[0][name], same[0][name]) for name in plain[0])
+    assert not torch.equal(plain[0]["0.weight"], slow[0]["0.weight"])
+
+
+def in_time(problem, *, steps, batch, **optimizer):
+    """Return the figures of a short run with exact operators."""
+    run = PinnRun.model_validate(
+        {
+            "problem": problem,
+            "model": {"kind": "mlp", "width": 32, "depth": 3},
+            "estimator": {"kind": "exact_gram"},
+            "train": {
+                "num_steps": steps, "learning_rate": 3e-3, "batch_size": batch,
+                "num_test_points": 100, "num_workers": 1,
+                "optimizer": {"kind": "adam", **optimizer},
+            },
+        }
+    )  # fmt: skip
+    task = Task(run, 0, CPU)
+    train(task, 0, steps)
+    return task.final(task.model)
+
+
+@pytest.mark.parametrize("equation", ["heat", "allen_cahn", "sine_gordon"])
+def test_a_short_run_meets_the_published_value_to_one_percent(equation):
+    problem = {"kind": "parabolic", "dim": 1000, "equation": equation}
+    found = in_time(problem, steps=200, batch=32, first_layer_rate=0.02)
+    assert found["relative_l2"] < 0.01 < found["trivial_relative_l2"]
+
+
+def test_paths_tell_lqg_more_than_normal_points():
+    """In the shell of normal points training converges to another function."""
+    problem = {"kind": "hjb", "dim": 100, "reference_samples": 20_000}
+    normal, paths = (
+        in_time({**problem, "points": points}, steps=250, batch=32, first_layer_rate=0.1)
+        for points in ("normal", "paths")
+    )
+    assert paths["relative_l2"] < 0.7e-3 < 0.9e-3 < normal["relative_l2"]
+    assert normal["skill"] < 1.0 < paths["skill"]
+
+
 def test_loss_with_every_axis_is_that_of_the_full_baseline():
     sampled = make(estimator={"kind": "sdgd", "sampled_axes": 8})
     full = make(estimator={"kind": "full", "chunk": 3})
