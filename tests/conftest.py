@@ -1,7 +1,12 @@
 """Fixtures shared by several folders; this folder is on the import path of all tests."""
 
+import os
+
 import pytest
 from harness import Checkout
+
+# Ray's default of 15 starves its workers while another test computes, until a wait runs out.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 
 @pytest.fixture(scope="session")

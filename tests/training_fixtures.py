@@ -63,7 +63,7 @@ def pinn_run(**train) -> config.PinnRun:
     )
 
 
-def wait_for(condition, job: subprocess.Popen, seconds: float = 120):
+def wait_for(condition, job: subprocess.Popen, seconds: float = 300):
     """Return the first true value of `condition`; fail if the job ends or time runs out."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -341,7 +341,7 @@ def test_the_linear_value_is_the_mean_over_paths(equation):
 
 def known_residual(problem, x):
     """Return ΔA - A_t at the rows of `x`, in units of the residual's scale."""
-    second = problem.offset.jet(x, problem.operator.every_axis(x)).curvature
+    second = problem.offset.jet(x, problem.operator.every_direction(x)).curvature
     slope = problem.offset.slopes(x, problem.operator.drift(x)).squeeze(1)
     return (second - slope) / problem.residual_scale
 

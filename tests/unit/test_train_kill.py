@@ -100,7 +100,7 @@ def undisturbed(folder: Path) -> dict:
     token = Path.home() / ".ray" / "auth_token"
     version = get(f"{dashboard}/api/version", token.read_text() if token.exists() else "")
     gauges = wait_for(lambda: scrape(url), job)
-    assert job.wait(timeout=180) == 0, log.read_text()
+    assert job.wait(timeout=600) == 0, log.read_text()
     return {"version": version, "gauges": gauges, "log": log.read_text()}
 
 
@@ -151,7 +151,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_numbers(undisturbed, folder)
         kill_job(job)
         assert not (folder / "killed" / "run.json").exists()
     job = start(folder, "killed")
-    assert job.wait(timeout=180) == 0, log.read_text()
+    assert job.wait(timeout=600) == 0, log.read_text()
     assert_same(folder, "killed")
 
 
@@ -159,7 +159,7 @@ def test_a_killed_worker_is_replaced_and_the_numbers_stay(undisturbed, folder):
     job = start(folder, "worker")
     wait_for(lambda: saved_step(folder) >= 300, job)
     kill_a_worker(job)
-    assert job.wait(timeout=180) == 0, (folder / "worker.log").read_text()
+    assert job.wait(timeout=600) == 0, (folder / "worker.log").read_text()
     assert_same(folder, "worker")
 
 
@@ -215,6 +215,6 @@ def assert_same(folder: Path, output: str) -> None:
 def test_a_diverging_run_names_run_and_step_once(folder):
     run = operator_run(learning_rate=1e30, weight_decay=0.0)
     job = start(folder, "diverged", run)
-    assert job.wait(timeout=180) == 1
+    assert job.wait(timeout=600) == 1
     last = (folder / "diverged.log").read_text().strip().splitlines()[-1]
     assert re.search(r"TrainingError: runs.waves: step \d+: expected a finite loss, got nan", last)

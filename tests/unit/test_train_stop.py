@@ -70,7 +70,7 @@ def test_ranks_stop_together_when_rank_0_says_so():
     def work(world):
         run(memory, stop=lambda: stop(world.rank), world=world)
 
-    errors = on_threads(2, work)
+    errors = on_threads(2, work, ended_by=TimeLimitError)
     assert all(isinstance(error, TimeLimitError) for error in errors)
     said = [str(error) for error in errors]
     assert said[0] == said[1] and "step 1 of 40" in said[0]
