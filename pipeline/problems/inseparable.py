@@ -86,8 +86,8 @@ class Inseparable(ABC):
 
     def _ball(self, num_points: int, generator: torch.Generator, exponent: float) -> Tensor:
         bodies = self.config.bodies
-        x = ball(num_points, self.shard, generator, self.dtype, exponent, bodies - 1)
-        return x.to(self.device)
+        where = self.device
+        return ball(num_points, self.shard, generator, self.dtype, where, exponent, bodies - 1)
 
     def trial(self, network: nn.Module) -> Trial:
         """Return u = amplitude q N, zero on the sphere."""
@@ -160,20 +160,21 @@ def ball(
     shard: Shard,
     generator: torch.Generator,
     dtype: torch.dtype,
+    device: torch.device,
     exponent: float = 1.0,
     num_neighbours: int = 0,
 ) -> Tensor:
     """Return the own axes of points of the unit ball: uniform direction, radius U^exponent.
 
-    `num_neighbours` further axes follow where there are as many. Shape (n, axes), on the
-    generator's device.
+    `num_neighbours` further axes follow where there are as many. Shape (n, axes), drawn where the
+    generator is and moved to `device`, where sums over processes are taken.
     """
     last = min(shard.last + num_neighbours, shard.dim)
-    x = normal_columns(num_points, shard.dim, generator, dtype, shard.first, last)
+    x = normal_columns(num_points, shard.dim, generator, dtype, shard.first, last).to(device)
     square = torch.linalg.vector_norm(x[:, : shard.num_axes], dim=1).square_()
     length = shard.total(square).sqrt()[:, None]
     where = generator.device
-    radius = torch.rand(num_points, 1, generator=generator, device=where, dtype=dtype)
+    radius = torch.rand(num_points, 1, generator=generator, device=where, dtype=dtype).to(device)
     if exponent != 1.0:
         radius.pow_(exponent)
     return x.mul_(radius / length)

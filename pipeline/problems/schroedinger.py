@@ -45,9 +45,8 @@ class Problem:
 
     def sample(self, num_points: int, generator: torch.Generator) -> Tensor:
         """Return (n, d) points: uniform direction, radius uniform on (0, R)."""
-        return self.radius * ball(num_points, Shard(self.dim), generator, self.dtype).to(
-            self.device
-        )
+        unit = ball(num_points, Shard(self.dim), generator, self.dtype, self.device)
+        return self.radius * unit
 
     sample_test = sample
 

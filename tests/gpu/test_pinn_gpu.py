@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+from thread_worlds import on_threads, results
 
 from pipeline.config import PinnRun
 from pipeline.training import held_out
 from pipeline.training.loop import train
 from pipeline.training.pinn import Task
 from pipeline.training.snapshot import Snapshots
-from pipeline.training.step import Alone, train_step
+from pipeline.training.step import Alone, summed, train_step
 
 pytestmark = [
     pytest.mark.gpu,
@@ -16,7 +17,7 @@ pytestmark = [
 ]
 
 
-def make(device, estimator, precision="float32", **train):
+def make(device, estimator, precision="float32", world=None, **train):
     run = PinnRun.model_validate(
         {
             "problem": {"kind": "two_body", "dim": 200},
@@ -28,7 +29,7 @@ def make(device, estimator, precision="float32", **train):
             },
         }
     )  # fmt: skip
-    return Task(run, 0, torch.device(device))
+    return Task(run, 0, torch.device(device), world=world)
 
 
 def loss_and_gradient(task):
@@ -45,6 +46,24 @@ def test_loss_and_gradient_agree_with_the_cpu(estimator):
         strict=True,
     ):
         torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("estimator", [{"kind": "sdgd"}, {"kind": "exact_gram"}])
+def test_divided_axes_on_the_gpu_agree_with_one_process_on_the_cpu(estimator):
+    def gradients(world):
+        task = make("cuda", estimator, world=world, shard="axes", num_workers=1)
+        part = task.loss(task.model, 0, world.rank, world.size)
+        part.backward()
+        loss = summed(task.model, part, world)
+        return loss, [p.grad.cpu() for p in task.model.parameters()]
+
+    (loss, first), (_, second) = results(on_threads(2, gradients))
+    expected, whole = loss_and_gradient(make("cpu", estimator))
+    assert loss == pytest.approx(float(expected), rel=1e-3)
+    found = [torch.cat([first[0], second[0]], 1), *first[1:]]
+    torch.testing.assert_close(
+        torch.cat([part.flatten() for part in found]), whole, rtol=1e-3, atol=1e-5
+    )
 
 
 def test_evaluation_agrees_with_the_cpu():

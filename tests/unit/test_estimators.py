@@ -40,9 +40,8 @@ def trial(dim, width=6, depth=4, seed=0, std=1.0):
 
 
 def points(u, n=5, seed=1):
-    return inseparable.ball(
-        n, Shard(u.factor.dim), torch.Generator().manual_seed(seed), torch.float64
-    )
+    generator = torch.Generator().manual_seed(seed)
+    return inseparable.ball(n, Shard(u.factor.dim), generator, torch.float64, CPU)
 
 
 def sampled(u, x, axes):
