@@ -9,12 +9,10 @@ natural-gradient steps in sample space, the network at zero. Figures are those o
 evaluation, as medians, smallest and largest over the seeds. The last line is one JSON object.
 """
 
-import sys
-
 import torch
 
 from benchmarks.report import Report, parser
-from benchmarks.training import spread, train
+from benchmarks.training import over_seeds
 from pipeline.config import PinnRun
 
 ARMS = ("kaczmarz", "adam_linear", "adam_cosine")
@@ -60,12 +58,9 @@ def main() -> None:
             steps, batch = (QUICK if options.quick else LENGTHS)[dim]
             if arm != "kaczmarz":
                 steps, batch = (steps if options.quick else 10_000), 100
-            found = []
-            for seed in range(seeds):
-                task, seconds = train(run_of(arm, dim, steps, batch), seed)
-                found.append({**task.evaluate(task.model), "cpu_s": seconds})
-                print(f"d={dim} {arm} seed {seed}: {found[-1]}", file=sys.stderr, flush=True)
-            report.add({f"{arm}_d{dim}_{key}": three for key, three in spread(found).items()})
+            run = run_of(arm, dim, steps, batch)
+            found = over_seeds(f"d={dim} {arm}", run, seeds, lambda task: task.evaluate(task.model))
+            report.add({f"{arm}_d{dim}_{key}": three for key, three in found.items()})
     report.finish()
 
 

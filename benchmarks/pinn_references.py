@@ -8,13 +8,12 @@ error of the trivial predictor, `reference_error` (the relative size of the 95% 
 reference), and CPU seconds of training without evaluation. The last line is one JSON object.
 """
 
-import sys
 from pathlib import Path
 
 import torch
 
 from benchmarks.report import Report, parser
-from benchmarks.training import spread, train
+from benchmarks.training import over_seeds
 from pipeline import config
 
 EXPERIMENTS = Path(__file__).parents[1] / "workflow/config/experiments"
@@ -42,12 +41,8 @@ def main() -> None:
     seeds = 1 if options.quick else options.seeds
     report = Report("pinn_references", options, num_threads=1, seeds=seeds)
     for name in options.runs or (QUICK if options.quick else known):
-        found = []
-        for seed in range(seeds):
-            task, seconds = train(known[name], seed)
-            found.append({**task.final(task.model), "cpu_s": seconds})
-            print(f"{name} seed {seed}: {found[-1]}", file=sys.stderr, flush=True)
-        report.add({f"{name}_{key}": three for key, three in spread(found).items()})
+        found = over_seeds(name, known[name], seeds, lambda task: task.final(task.model))
+        report.add({f"{name}_{key}": three for key, three in found.items()})
     report.finish()
 
 

@@ -1,8 +1,9 @@
 """Training of a PINN run in this process, and the spread of its figures over seeds."""
 
 import statistics
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
@@ -19,6 +20,21 @@ def train(run: PinnRun, seed: int) -> tuple[Task, float]:
     for step in range(task.num_steps):
         train_step(task, task.model, optimizer, scheduler, step, Alone())
     return task, time.process_time() - started
+
+
+def over_seeds(
+    name: str, run: PinnRun, seeds: int, errors: Callable[[Task], Mapping[str, float]]
+) -> dict[str, list[float]]:
+    """Return the spread of the errors of a run, and of the CPU seconds of its training.
+
+    Every seed is shown on standard error as it ends.
+    """
+    found = []
+    for seed in range(seeds):
+        task, seconds = train(run, seed)
+        found.append({**errors(task), "cpu_s": seconds})
+        print(f"{name} seed {seed}: {found[-1]}", file=sys.stderr, flush=True)
+    return spread(found)
 
 
 def spread(found: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:

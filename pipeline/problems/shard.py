@@ -38,7 +38,7 @@ class Shard:
 
     def range_of(self, rank: int) -> tuple[int, int]:
         """Return the first axis of a process and the one after its last."""
-        return rank * self.dim // self.size, (rank + 1) * self.dim // self.size
+        return _ends(self.dim, rank, self.size)
 
     @property
     def num_axes(self) -> int:
@@ -60,9 +60,8 @@ class Shard:
             return part
         if not self._divides_points:
             return self.total(part)
-        num_points = len(part)
-        ends = (rank * num_points // self.size for rank in (self.rank, self.rank + 1))
-        found: Tensor = _Sum.apply(part, self.add, slice(*ends))  # type: ignore[no-untyped-call]
+        rows = slice(*_ends(len(part), self.rank, self.size))
+        found: Tensor = _Sum.apply(part, self.add, rows)  # type: ignore[no-untyped-call]
         return found
 
     def total(self, part: Tensor) -> Tensor:
@@ -76,6 +75,11 @@ class Shard:
         """Return which of the axes `index` (b,) this process holds, (b,), and their places here."""
         mine = (index >= self.first) & (index < self.last)
         return mine, index[mine] - self.first
+
+
+def _ends(number: int, rank: int, size: int) -> tuple[int, int]:
+    """Return the first of the `number` things that `rank` takes, and the one after its last."""
+    return rank * number // size, (rank + 1) * number // size
 
 
 class _Sum(torch.autograd.Function):
