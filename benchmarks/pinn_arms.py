@@ -6,7 +6,8 @@ step: points, source term, estimate, loss, backward pass and Adam on the Sine-Go
 problem, batch 100, 16 axes, a 128 x 4 tanh network, float32.
 
 Arms: `collapsed_jax`, our algorithm in JAX under one jit; `stde`, the script `sine_gordon.py` of
-the STDE authors, unmodified, from a checkout at STDE; any other name is an estimator of ours.
+the STDE authors, unmodified, from a checkout at STDE; any other name is an estimator of ours, with
+`_compiled` after it in a run with `train.compile`.
 """
 
 import importlib.util
@@ -46,7 +47,7 @@ class Turns:
 
 
 def ours(kind: str, dim: int, answers: TextIO) -> None:
-    """Take steps of our training task with the estimator `kind`."""
+    """Take steps of our training task with the estimator `kind`, or `<kind>_compiled`."""
     import torch
 
     from pipeline.config import PinnRun
@@ -54,6 +55,7 @@ def ours(kind: str, dim: int, answers: TextIO) -> None:
     from pipeline.training.step import Alone, train_step
 
     torch.set_num_threads(1)
+    estimator = kind.removesuffix("_compiled")
     sizes: dict[str, dict[str, int]] = {
         "full": {},
         "exact_gram": {},
@@ -63,10 +65,11 @@ def ours(kind: str, dim: int, answers: TextIO) -> None:
         {
             "problem": {"kind": "two_body", "dim": dim},
             "model": {"kind": "mlp", "width": WIDTH, "depth": DEPTH},
-            "estimator": {"kind": kind, **sizes.get(kind, {"sampled_axes": AXES})},
+            "estimator": {"kind": estimator, **sizes.get(estimator, {"sampled_axes": AXES})},
             "train": {
                 "num_steps": STEPS, "learning_rate": RATE, "batch_size": BATCH,
                 "num_test_points": 1, "optimizer": {"kind": "adam", "decay": "linear"},
+                "compile": estimator != kind,
             },
         }
     )  # fmt: skip

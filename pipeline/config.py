@@ -466,6 +466,8 @@ class PinnTraining(TrainSettings):
     independent estimates, whose mean is the square of the exact one. `index_sets` independent
     estimates are averaged: the squares of all, or R_J. Workers `shard` the points of a step, or the
     axes: then each holds its coordinates of all points and its columns of the first layer only.
+    With `compile` torch makes one program of a step's residual and its gradient (some seconds at
+    the start, and a C++ compiler where there is no GPU): the same numbers up to rounding, sooner.
     """
 
     num_steps: PositiveInt
@@ -476,6 +478,7 @@ class PinnTraining(TrainSettings):
     optimizer: Optimizer = Adam(kind="adam")
     shard: Literal["points", "axes"] = "points"
     early_stopping: EarlyStopping | None = None
+    compile: bool = False
 
 
 class OperatorTraining(TrainSettings):
@@ -515,7 +518,22 @@ class PinnRun(Frozen):
             self._steps_of_a_polynomial()
         if self.train.shard == "axes":
             self._axes_are_divided()
+        if self.train.compile:
+            self._can_be_compiled()
         return self
+
+    def _can_be_compiled(self) -> None:
+        """Raise unless torch makes one program of a step."""
+        if self.train.shard == "axes":
+            raise ValueError(
+                "train.compile: expected false with train.shard=axes, whose processes speak within"
+                " a step, got true"
+            )
+        if self.estimator.kind in ("jet", "full", "double_backward"):
+            raise ValueError(
+                "estimator.kind: expected one that differentiates layer by layer with train.compile"
+                f" (all but jet, full, double_backward), got {self.estimator.kind}"
+            )
 
     def _axes_are_divided(self) -> None:
         """Raise unless the axes of the run can be divided over workers."""

@@ -23,14 +23,16 @@ class Estimator(Protocol):
     a residual has a *biased* square: the square's mean has the variance added.
     """
 
-    def __call__(
-        self, u: Trial, x: Tensor, operator: Operator, generator: torch.Generator
-    ) -> Terms:
-        """Return the terms at the rows of `x` (n, m).
+    def draw(self, operator: Operator, generator: torch.Generator) -> Tensor | None:
+        """Return what is random of an estimate, drawn on the CPU; None if nothing is."""
+        ...
 
-        Whatever is random comes from `generator` (on the CPU) and is shared by all rows: workers
-        that pass generators of equal state estimate the same operator, so that their residuals,
-        and with them the gradients of the squared residuals, may be added.
+    def __call__(self, u: Trial, x: Tensor, operator: Operator, drawn: Tensor | None) -> Terms:
+        """Return the terms at the rows of `x` (n, m): a pure function, which may be compiled.
+
+        What was `drawn` is shared by all rows: workers that drew from generators of equal state
+        estimate the same operator, so that their residuals, and with them the gradients of the
+        squared residuals, may be added.
         """
         ...
 

@@ -79,7 +79,8 @@ def network_jet(
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
     inputs = (value, slopes.transpose(0, 1), *parameters)
-    jet = _TanhLayers.apply(b, *(p if p is None else p.to(dtype) for p in inputs))  # type: ignore[no-untyped-call]
+    through = _recorded if torch.compiler.is_compiling() else _TanhLayers.apply
+    jet = through(b, *(p if p is None else p.to(dtype) for p in inputs))
     value, second, slopes = jet
     if more is None:
         return NetworkJet(value, slopes, second, None)
@@ -110,6 +111,23 @@ class _ValueColumns(torch.autograd.Function):
         grad_x = product(grad_value, weight.T) if ctx.needs_input_grad[0] else None
         grad_bias = grad_value.sum(0) if ctx.needs_input_grad[2] else None
         return grad_x, grad_weight, grad_bias, None
+
+
+def _recorded(
+    num_collapsed: int, value: Tensor, slopes: Tensor, *parameters: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what `_TanhLayers` does: for the compiler, which fuses the passes that it records."""
+    curvature = torch.zeros_like(value)
+    for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
+        assert weight is not None
+        h = torch.tanh(value)
+        g = 1.0 - h * h
+        curvature = g * (curvature - 2.0 * h * slopes[:num_collapsed].square().sum(0))
+        planes = linear(torch.cat([h[None], curvature[None], g * slopes]), weight, None)
+        value, curvature, slopes = planes[0], planes[1], planes[2:]
+        if bias is not None:
+            value = value + bias
+    return value[:, 0], curvature[:, 0], slopes[:, :, 0].T
 
 
 class _TanhLayers(torch.autograd.Function):

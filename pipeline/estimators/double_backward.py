@@ -28,11 +28,14 @@ class DoubleBackward:
 
     sampled_axes: int
 
-    def __call__(
-        self, u: Trial, x: Tensor, operator: Operator, generator: torch.Generator
-    ) -> Terms:
+    def draw(self, operator: Operator, generator: torch.Generator) -> Tensor:
+        """Return the axes (b,) of an estimate."""
+        return draw_axes(operator.num_directions, self.sampled_axes, generator)
+
+    def __call__(self, u: Trial, x: Tensor, operator: Operator, drawn: Tensor | None) -> Terms:
         """Return unbiased estimates of the terms at the rows of `x`."""
-        axes = draw_axes(operator.num_directions, self.sampled_axes, generator).to(x.device)
+        assert drawn is not None
+        axes = drawn.to(x.device)
         scale = operator.num_directions / len(axes)
         x = x.detach().requires_grad_()
         with torch.enable_grad():

@@ -28,10 +28,11 @@ class Full:
 
     chunk: int
 
-    def __call__(
-        self, u: Trial, x: Tensor, operator: Operator, generator: torch.Generator
-    ) -> Terms:
-        """Return the terms at the rows of `x`; draws nothing from `generator`."""
+    def draw(self, operator: Operator, generator: torch.Generator) -> None:
+        """Draw nothing."""
+
+    def __call__(self, u: Trial, x: Tensor, operator: Operator, drawn: Tensor | None) -> Terms:
+        """Return the terms at the rows of `x`."""
         second, gradient = torch.zeros_like(x[:, 0]), torch.zeros_like(x[:, 0])
         every = torch.arange(operator.num_directions, device=x.device)
         for axes in torch.split(every, self.chunk):

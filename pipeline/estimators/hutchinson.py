@@ -35,15 +35,16 @@ class Hutchinson:
     num_directions: int
     distribution: Literal["rademacher", "gaussian"]
 
-    def __call__(
-        self, u: Trial, x: Tensor, operator: Operator, generator: torch.Generator
-    ) -> Terms:
-        """Return unbiased estimates of the terms at the rows of `x`."""
+    def draw(self, operator: Operator, generator: torch.Generator) -> Tensor:
+        """Return the directions (b, k) of an estimate."""
         shape = (self.num_directions, operator.num_directions)
         if self.distribution == "rademacher":
-            drawn = 2.0 * torch.randint(0, 2, shape, generator=generator) - 1.0
-        else:
-            drawn = torch.randn(shape, generator=generator, dtype=torch.float64)
+            return 2.0 * torch.randint(0, 2, shape, generator=generator) - 1.0
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    def __call__(self, u: Trial, x: Tensor, operator: Operator, drawn: Tensor | None) -> Terms:
+        """Return unbiased estimates of the terms at the rows of `x`."""
+        assert drawn is not None
         return directed_terms(u, x, operator, drawn)
 
 

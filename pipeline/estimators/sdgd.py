@@ -26,12 +26,14 @@ class SDGD:
     sampled_axes: int
     collapse: bool = True
 
-    def __call__(
-        self, u: Trial, x: Tensor, operator: Operator, generator: torch.Generator
-    ) -> Terms:
+    def draw(self, operator: Operator, generator: torch.Generator) -> Tensor:
+        """Return the axes (b,) of an estimate."""
+        return draw_axes(operator.num_directions, self.sampled_axes, generator)
+
+    def __call__(self, u: Trial, x: Tensor, operator: Operator, drawn: Tensor | None) -> Terms:
         """Return unbiased estimates of the terms at the rows of `x`."""
-        axes = draw_axes(operator.num_directions, self.sampled_axes, generator)
-        return sampled_terms(u, x, operator, axes, collapse=self.collapse)
+        assert drawn is not None
+        return _terms(u, x, operator, drawn, self.collapse)
 
 
 def draw_axes(dim: int, num_axes: int, generator: torch.Generator) -> Tensor:
@@ -62,6 +64,10 @@ def sampled_terms(
     Reference: Hu et al., arXiv:2307.12306.
     """
     _check_axes(axes, operator.num_directions)
+    return _terms(u, x, operator, axes, collapse)
+
+
+def _terms(u: Trial, x: Tensor, operator: Operator, axes: Tensor, collapse: bool) -> Terms:
     directions = operator.along(x, axes.to(x.device))
     scale = operator.num_directions / len(axes)
     return terms_along(u, x, operator, directions, scale, collapse=collapse)

@@ -118,7 +118,8 @@ class Radial:
 
     def _argument(self, x: Tensor) -> Tensor:
         # A few rows at a time: a temporary of the size of x costs more than the sums.
-        rows = max(1, _BLOCK // self.dim) if x.device.type == "cpu" else len(x)
+        eager = x.device.type == "cpu" and not torch.compiler.is_compiling()
+        rows = max(1, _BLOCK // self.dim) if eager else len(x)
         parts = [(part * part).sum(-1) for part in torch.split(x[:, : self.dim], rows)]
         square = parts[0] if len(parts) == 1 else torch.cat(parts)
         if self.shard is not None:

@@ -67,7 +67,15 @@ def _less_one_slope_curvature(x: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Ten
     x_i, y, z = x[:, :-2], x[:, 1:-1], x[:, 2:]
     xy, yz, xz = x_i * y, y * z, x_i * z
     s = xy * z
-    less_one = torch.expm1(s)
+    less_one = _expm1(s)
     exp = less_one + 1.0
     curvature = (exp * (xy * xy + yz * yz + xz * xz)) @ c
     return less_one @ c, (exp * s) @ c, curvature
+
+
+def _expm1(s: Tensor) -> Tensor:
+    """Return exp(s) - 1. Compiled for a CPU, `torch.expm1` rounds exp(s) and then subtracts."""
+    if not torch.compiler.is_compiling():
+        return torch.expm1(s)
+    half = 0.5 * s
+    return 2.0 * half.sinh() * half.exp()

@@ -69,7 +69,9 @@ def _sigma_slope_curvature(x: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor
     """Return sum c (sin s - sin 1), x·∇Σ and ΔΣ; not differentiable."""
     a, y = x[:, :-1], x[:, 1:]
     # |s - 1| <= |x| + |y| + y²/2.
-    most = _largest(x) if x.device.type == "cpu" else math.inf
+    # Compiled, the sines are fused with the rest, and no size may be asked for.
+    asks = x.device.type == "cpu" and not torch.compiler.is_compiling()
+    most = _largest(x) if asks else math.inf
     cos, sin = _circle(x, most)
     shift = _shift(x, cos)
     sin_s, cos_s = _from_one(a + shift, most * (2.0 + 0.5 * most))

@@ -52,7 +52,7 @@ def error_bound(
     with torch.no_grad():
         for first in range(0, num_points, chunk):
             x = problem.sample_test(min(chunk, num_points - first), generator)
-            terms = ExactGram()(trial, x, problem.operator, generator)
+            terms = ExactGram()(trial, x, problem.operator, None)
             residual = problem.residual(x, terms, problem.source(x))
             weight = problem.stability.weight(problem.distance(x))
             bounds.append(weight * residual.square())

@@ -40,6 +40,7 @@ from pipeline.problems.skill import RelativeErrors, relative_errors
 from pipeline.training import kaczmarz
 from pipeline.training.a_posteriori import StableProblem, error_bound
 from pipeline.training.ansatz import ansatz, parts
+from pipeline.training.compiled import compiled
 from pipeline.training.held_out import HeldOut
 from pipeline.training.optimizers import AdamBesideSteps
 from pipeline.training.step import Alone, World
@@ -97,6 +98,8 @@ class Task:
             run.estimator, self.problem, parts(self.model)[0]
         )
         size = 4 * run.train.num_test_points * self._num_coordinates
+        fused = run.train.compile
+        self._residual = compiled(self._estimate, self.device) if fused else self._estimate
         self._test = list(self._draw_test()) if size <= _TEST_CACHE_BYTES else None
         self._known: list[Reference] | None = None
         self._held_out = self._build_held_out()
@@ -177,22 +180,20 @@ class Task:
             # Gradients are accumulated set by set: the backward pass computes each set anew.
             again = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
             trial = ansatz(self.problem, model)
-            each = [again(self._residual, trial, x, source, step, k).square() for k in sets]
-            return torch.stack(each).mean(0).sum() / self.samples_per_step
+            each = [again(self._residual, trial, x, self._drawn(step, k), source) for k in sets]
+            squares = [residual.square() for residual, _ in each]
+            return torch.stack(squares).mean(0).sum() / self.samples_per_step
         settings = self.run.train.optimizer
         if settings.kind == "kaczmarz":
             trial, source, free = self._with_steps(settings, model, x, step)
         else:
-            # The source comes after the estimate: the other order gives its temporary memory back
-            # to the system at each step and fetches it again, a quarter of the time at d = 10,000.
             trial = ansatz(self.problem, model)
-            terms = self._estimate(trial, x, step, 0)
-            source = self.problem.source(x)
-            free = self._scaled(x, terms, source)
+            free, source = self._residual(trial, x, self._drawn(step, 0))
         if self.run.train.loss == "squared" or step < self._network_from():
             return free.square().sum() / self.samples_per_step
         with torch.no_grad():
-            others = [self._residual(trial, x, source, step, 1 + k) for k in sets]
+            drawn = [self._drawn(step, 1 + k) for k in sets]
+            others = [self._residual(trial, x, of_set, source)[0] for of_set in drawn]
             known = torch.stack(others).mean(0)
         # The value R_J R_K with the gradient of 2 stopgrad(R_J) R_K.
         product = 2.0 * known * free - (known * free).detach()
@@ -212,23 +213,35 @@ class Task:
         assert trial.offset is not None
         if step < self._network_from():
             terms = known_terms(trial.offset, x, self.problem.operator)
+            source = self.problem.source(x)
+            residual = self._scaled(x, terms, source)
         else:
-            terms = self._estimate(trial, x, step, 0)
-        source = self.problem.source(x)
-        residual = self._scaled(x, terms, source)
+            residual, source = self._residual(trial, x, self._drawn(step, 0))
         kaczmarz.set_steps(polynomial, x, residual, values, settings)
         return trial, source, residual
 
-    def _residual(self, u: Trial, x: Tensor, source: Tensor, step: int, index: int) -> Tensor:
-        """Return the scaled residual from the index set `index` of a step, (n,)."""
-        return self._scaled(x, self._estimate(u, x, step, index), source)
+    def _drawn(self, step: int, index: int) -> Tensor | None:
+        """Return the index set `index` of a step."""
+        return self.estimator.draw(self.problem.operator, _generator(self.seed, _AXES, step, index))
 
-    def _estimate(self, u: Trial, x: Tensor, step: int, index: int) -> Terms:
+    def _estimate(
+        self, u: Trial, x: Tensor, drawn: Tensor | None, source: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the scaled residual from what was drawn, (n,), and the source, as given if it is.
+
+        A pure function of tensors.
+        """
+        terms = self._terms(u, x, drawn)
+        # The source comes after the estimate: the other order gives its temporary memory back to
+        # the system at each step and fetches it again, a quarter of the time at d = 10,000.
+        source = self.problem.source(x) if source is None else source
+        return self._scaled(x, terms, source), source
+
+    def _terms(self, u: Trial, x: Tensor, drawn: Tensor | None) -> Terms:
         """Return the terms in the dtype of `x`, the network in the run's precision."""
-        generator = _generator(self.seed, _AXES, step, index)
         low = self.run.train.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
-            return self.estimator(u, x, self.problem.operator, generator)
+            return self.estimator(u, x, self.problem.operator, drawn)
 
     def _scaled(self, x: Tensor, terms: Terms, source: Tensor) -> Tensor:
         return self.problem.residual(x, terms, source) / self.problem.residual_scale
@@ -237,7 +250,8 @@ class Task:
         settings = self.run.train.early_stopping
         if settings is None:
             return None
-        draws_nothing = self.run.estimator.kind in ("exact_gram", "full")
+        operator = self.problem.operator
+        draws_nothing = self.estimator.draw(operator, torch.Generator()) is None
         return HeldOut(
             self.problem,
             settings.num_points,
@@ -257,8 +271,9 @@ class Task:
         trial = ansatz(self.problem, self.model)
 
         def residual(x: Tensor, source: Tensor, generator: torch.Generator) -> Tensor:
-            terms = self.estimator(trial, x, self.problem.operator, generator)
-            return self._scaled(x, terms, source)
+            operator = self.problem.operator
+            drawn = self.estimator.draw(operator, generator)
+            return self._scaled(x, self.estimator(trial, x, operator, drawn), source)
 
         if self.shard is None:
             return self._held_out.squares(residual, rank, world_size)

@@ -83,6 +83,8 @@ def work(
     if world.rank == 0 and job.run.train.min_workers < job.run.train.max_workers:
         workers = f"{world.size} of {job.run.train.max_workers} workers"
         progress.write(job.progress, f"{job.name}: {workers}")
+    if world.rank == 0 and isinstance(job.run, PinnRun) and job.run.train.compile:
+        progress.write(job.progress, f"{job.name}: the first step takes longer: it is compiled")
     history = train(
         task,
         name=job.name,

@@ -128,7 +128,7 @@ def test_full_baseline_is_exact_for_every_chunk(chunk):
     u = trial(dim=10)
     x = points(u)
     estimator = full.build(Full(kind="full", chunk=chunk), None, u.network)
-    value, laplacian, _, _ = estimator(u, x, Operator(10), torch.Generator())
+    value, laplacian, _, _ = estimator(u, x, Operator(10), None)
     torch.testing.assert_close(value, u(x))
     torch.testing.assert_close(laplacian, dense_laplacian(u, x), rtol=1e-11, atol=1e-11)
     parameters = list(u.network.parameters())
@@ -156,7 +156,8 @@ def test_estimator_draws_its_axes_from_the_generator():
     built = sdgd.build(SDGD(kind="sdgd", sampled_axes=4), None, u.network)
 
     def estimate(seed):
-        return built(u, x, Operator(12), torch.Generator().manual_seed(seed)).second
+        drawn = built.draw(Operator(12), torch.Generator().manual_seed(seed))
+        return built(u, x, Operator(12), drawn).second
 
     axes = sdgd.draw_axes(12, 4, torch.Generator().manual_seed(5))
     expected = sampled(u, x, axes)[1]

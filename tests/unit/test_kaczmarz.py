@@ -99,7 +99,7 @@ def test_the_polynomial_enters_the_terms_exactly(name, estimator):
     kind = {"kind": estimator} | ({} if estimator == "exact_gram" else {"sampled_axes": 5})
     task = randomised(Task(run_of(PROBLEMS[name], estimator=kind), 0, CPU))
     x = task.problem.sample(6, torch.Generator().manual_seed(1))
-    terms = task._estimate(ansatz(task.problem, task.model), x, 0, 0)
+    terms = task._terms(ansatz(task.problem, task.model), x, task._drawn(0, 0))
     mine = task.problem.residual(x, terms, task.problem.source(x)) / task.problem.residual_scale
     torch.testing.assert_close(mine, residuals(task, x), rtol=2e-4, atol=2e-5)
 

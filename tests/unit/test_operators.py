@@ -160,20 +160,10 @@ def test_normal_directions_are_unbiased_by_their_second_moments():
     directions drawn have unit covariance is what is left to test.
     """
     built = hutchinson.Hutchinson(20_000, "gaussian")
-    seen = []
-
-    def field(y):
-        return y[:, :1] * 0.0
-
-    original = hutchinson.directed_terms
-    hutchinson.directed_terms = lambda u, x, operator, drawn: seen.append(drawn)
-    try:
-        built(Trial(field), points(), Operator(D), torch.Generator().manual_seed(0))
-    finally:
-        hutchinson.directed_terms = original
-    covariance = seen[0].T @ seen[0] / 20_000
+    drawn = built.draw(Operator(D), torch.Generator().manual_seed(0))
+    covariance = drawn.T @ drawn / 20_000
     assert (covariance - torch.eye(D)).abs().max() < 0.05
-    assert len(seen[0].unique()) > 70_000
+    assert len(drawn.unique()) > 70_000
 
 
 @pytest.mark.parametrize(("name", "kind"), cases())
@@ -181,7 +171,8 @@ def test_double_backward_and_full_are_exact_with_all_axes(name, kind):
     u, x, operator = ansatz(network(), kind), points(), OPERATORS[name]
     for estimator in (DoubleBackward(operator.num_directions), Full(3)):
         expected = dense_terms(u, x, operator)
-        found = estimator(u, x, operator, torch.Generator().manual_seed(0))
+        drawn = estimator.draw(operator, torch.Generator().manual_seed(0))
+        found = estimator(u, x, operator, drawn)
         check(found, expected)
         torch.testing.assert_close(
             parameter_gradient(u, found), parameter_gradient(u, expected), rtol=1e-8, atol=1e-8
@@ -191,10 +182,9 @@ def test_double_backward_and_full_are_exact_with_all_axes(name, kind):
 @pytest.mark.parametrize("name", OPERATORS)
 def test_double_backward_estimates_what_sdgd_does(name):
     u, x, operator = ansatz(network(), "none"), points(), OPERATORS[name]
-    both = [
-        estimator(u, x, operator, torch.Generator().manual_seed(3))
-        for estimator in (DoubleBackward(2), sdgd.SDGD(2), sdgd.SDGD(2, collapse=False))
-    ]
+    estimators = (DoubleBackward(2), sdgd.SDGD(2), sdgd.SDGD(2, collapse=False))
+    draws = [e.draw(operator, torch.Generator().manual_seed(3)) for e in estimators]
+    both = [e(u, x, operator, drawn) for e, drawn in zip(estimators, draws, strict=True)]
     check(both[0], both[1])
     check(both[2], both[1])
 

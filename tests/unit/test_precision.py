@@ -49,9 +49,9 @@ def test_known_parts_of_the_ansatz_are_not_rounded(problem, estimator, skip):
             parameter.copy_(torch.randn(parameter.shape, generator=generator))
     x = task.problem.sample(8, torch.Generator().manual_seed(0))
     trial = ansatz(task.problem, task.model)
-    low = task._estimate(trial, x, 0, 0)
+    low = task._terms(trial, x, task._drawn(0, 0))
     task.run = make(estimator, problem, skip, precision="float32").run
-    for mine, theirs in zip(low, task._estimate(trial, x, 0, 0), strict=True):
+    for mine, theirs in zip(low, task._terms(trial, x, task._drawn(0, 0)), strict=True):
         if theirs is not None:
             torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-5)
 

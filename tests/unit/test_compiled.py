@@ -1,0 +1,148 @@
+"""`train.compile`: the same numbers, in one program."""
+
+import copy
+import importlib
+
+import pytest
+import torch
+from torch._dynamo.utils import counters
+
+from pipeline.config import PinnRun, ThreeBody, TwoBody
+from pipeline.errors import ConfigError
+from pipeline.training.compiled import compiled
+from pipeline.training.pinn import Task
+
+CPU = torch.device("cpu")
+RUNS = {
+    "two-body, sdgd": ({"kind": "two_body"}, {"kind": "sdgd"}, {}),
+    "two-body, hutchinson, accumulated": (
+        {"kind": "two_body"}, {"kind": "hutchinson"}, {"index_sets": 2},
+    ),
+    "two-body, exact_gram beyond twice the width": (
+        {"kind": "two_body", "dim": 90}, {"kind": "exact_gram"}, {},
+    ),
+    "three-body, taylor, unbiased": (
+        {"kind": "three_body"}, {"kind": "taylor", "num_directions": 5}, {"loss": "unbiased"},
+    ),
+    "Rosenbrock": ({"kind": "hjb", "equation": "rosenbrock"}, {"kind": "sdgd"}, {}),
+    "Allen-Cahn in time, polynomial": (
+        {"kind": "parabolic", "equation": "allen_cahn", "dim": 10}, {"kind": "sdgd"},
+        {"optimizer": {"kind": "kaczmarz", "network_after": 0.0}, "num_workers": 1},
+    ),
+    "mixed derivatives": (
+        {"kind": "black_scholes_barenblatt", "correlation": 0.5}, {"kind": "sdgd"}, {},
+    ),
+}  # fmt: skip
+
+
+def make(problem, estimator, train, compile=True):
+    if estimator["kind"] == "sdgd":
+        estimator = {"sampled_axes": 5, **estimator}
+    skip = "linear" if "optimizer" in train else "none"
+    run = PinnRun.model_validate(
+        {
+            "problem": {"dim": 20, **problem},
+            "model": {"kind": "mlp", "width": 16, "depth": 3, "skip": skip},
+            "estimator": estimator,
+            "train": {
+                "num_steps": 8, "batch_size": 6, "num_test_points": 10, "compile": compile, **train,
+            },
+        }
+    )  # fmt: skip
+    task = Task(run, 0, CPU)
+    # With a polynomial the last layer starts at zero.
+    torch.manual_seed(0)
+    torch.nn.init.normal_(list(task.model.parameters())[-2], 0.0, 0.3)
+    return task
+
+
+def gradient(task, step, rank=0, world_size=1):
+    task.model.zero_grad()
+    loss = task.loss(task.model, step, rank, world_size)
+    loss.backward()
+    parts = [p.grad.flatten() for p in task.model.parameters() if p.grad is not None]
+    return torch.cat([loss.detach().reshape(1), *parts])
+
+
+def distance(found, expected):
+    return float((found - expected).norm() / expected.norm())
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler():
+    torch._dynamo.reset()
+    counters.clear()
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_loss_and_gradient_are_those_of_the_bare_function(name):
+    task, bare = make(*RUNS[name]), make(*RUNS[name], compile=False)
+    for step in (0, 1):
+        assert distance(gradient(task, step), gradient(bare, step)) < 1e-5
+    # The second step has compiled nothing more: one program, and one without gradients for R_J.
+    expected = 2 if task.run.train.loss == "unbiased" else 1
+    assert counters["stats"]["unique_graphs"] == expected
+
+
+@pytest.mark.parametrize("kind", ["two_body", "three_body"])
+def test_the_source_keeps_its_digits(kind):
+    """The sums cancel to a small part of their terms: fused operations may not lose that."""
+    module = importlib.import_module(f"pipeline.problems.{kind}")
+    settings = {"two_body": TwoBody, "three_body": ThreeBody}[kind](kind=kind, dim=1000)
+    single, double = (module.Problem(settings, CPU, t) for t in (torch.float32, torch.float64))
+    x = single.sample(50, torch.Generator().manual_seed(0))
+    found = compiled(single.source, CPU)(x)
+    assert distance(found.double(), double.source(x.double())) < 1e-6
+
+
+def test_low_precision_rounds_no_more_than_the_bare_function_does():
+    kinds = RUNS["two-body, sdgd"][:2]
+    exact = gradient(make(*kinds, {}, compile=False), 0)
+    low, bare = (gradient(make(*kinds, {"precision": "bfloat16"}, c), 0) for c in (True, False))
+    assert 1e-4 < distance(low, exact) < 2.0 * distance(bare, exact)
+
+
+def test_the_shares_of_ranks_add_up():
+    task = make(*RUNS["two-body, sdgd"])
+    parts = [gradient(task, 3, rank, 4) for rank in range(4)]
+    assert distance(torch.stack(parts).sum(0), gradient(task, 3)) < 1e-5
+
+
+def test_a_resumed_run_continues_bit_for_bit():
+    def train(task, steps, state=None):
+        optimizer, scheduler = task.configure_optimizer(task.model)
+        parts = (task.model, optimizer, scheduler)
+        for part, content in zip(parts, state or (), strict=bool(state)):
+            part.load_state_dict(content)
+        for step in steps:
+            gradient(task, step)
+            optimizer.step()
+            scheduler.step()
+        return [copy.deepcopy(part.state_dict()) for part in parts]
+
+    settings = RUNS["two-body, sdgd"]
+    whole = train(make(*settings), range(8))
+    half = train(make(*settings), range(4))
+    torch._dynamo.reset()
+    resumed = train(make(*settings), range(4, 8), half)
+    assert all(torch.equal(whole[0][key], resumed[0][key]) for key in whole[0])
+
+
+@pytest.mark.parametrize(
+    ("estimator", "train", "key"),
+    [
+        ({"kind": "jet"}, {}, "estimator.kind"),
+        ({"kind": "full"}, {}, "estimator.kind"),
+        ({"kind": "double_backward"}, {}, "estimator.kind"),
+        ({"kind": "sdgd"}, {"shard": "axes"}, "train.compile"),
+    ],
+)
+def test_what_cannot_be_compiled_is_refused(estimator, train, key):
+    with pytest.raises(ValueError, match=rf"{key}: expected .*train\.(compile|shard)"):
+        make({"kind": "two_body"}, estimator, train)
+
+
+def test_a_missing_compiler_is_named(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler -O2")
+    with pytest.raises(ConfigError, match=r"train\.compile: expected a C\+\+ compiler.*no-such"):
+        make({"kind": "two_body"}, {"kind": "sdgd"}, {})
