@@ -123,7 +123,12 @@ def _recorded(
         h = torch.tanh(value)
         g = 1.0 - h * h
         curvature = g * (curvature - 2.0 * h * slopes[:num_collapsed].square().sum(0))
-        planes = linear(torch.cat([h[None], curvature[None], g * slopes]), weight, None)
+        parts = [h[None], curvature[None], g * slopes]
+        if len(weight) == 1:
+            # Sums that the compiler fuses with the parts, of which none is then written.
+            planes = torch.cat([(part * weight).sum(-1, keepdim=True) for part in parts])
+        else:
+            planes = linear(torch.cat(parts), weight, None)
         value, curvature, slopes = planes[0], planes[1], planes[2:]
         if bias is not None:
             value = value + bias

@@ -97,9 +97,10 @@ class Task:
         self.estimator: Estimator = _module("estimators", run.estimator.kind).build(
             run.estimator, self.problem, parts(self.model)[0]
         )
+        self._residual, self._mean_square = self._estimate, self._squares
+        if run.train.compile:
+            self._compile()
         size = 4 * run.train.num_test_points * self._num_coordinates
-        fused = run.train.compile
-        self._residual = compiled(self._estimate, self.device) if fused else self._estimate
         self._test = list(self._draw_test()) if size <= _TEST_CACHE_BYTES else None
         self._known: list[Reference] | None = None
         self._held_out = self._build_held_out()
@@ -180,12 +181,13 @@ class Task:
             # Gradients are accumulated set by set: the backward pass computes each set anew.
             again = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
             trial = ansatz(self.problem, model)
-            each = [again(self._residual, trial, x, self._drawn(step, k), source) for k in sets]
-            squares = [residual.square() for residual, _ in each]
-            return torch.stack(squares).mean(0).sum() / self.samples_per_step
+            each = [again(self._mean_square, trial, x, self._drawn(step, k), source) for k in sets]
+            return torch.stack(each).mean()
         settings = self.run.train.optimizer
         if settings.kind == "kaczmarz":
             trial, source, free = self._with_steps(settings, model, x, step)
+        elif self.run.train.loss == "squared":
+            return self._mean_square(ansatz(self.problem, model), x, self._drawn(step, 0))
         else:
             trial = ansatz(self.problem, model)
             free, source = self._residual(trial, x, self._drawn(step, 0))
@@ -236,6 +238,28 @@ class Task:
         # the system at each step and fetches it again, a quarter of the time at d = 10,000.
         source = self.problem.source(x) if source is None else source
         return self._scaled(x, terms, source), source
+
+    def _squares(
+        self, u: Trial, x: Tensor, drawn: Tensor | None, source: Tensor | None = None
+    ) -> Tensor:
+        """Return what the points `x` add to the mean square of the residual over a whole step."""
+        return self._estimate(u, x, drawn, source)[0].square().sum() / self.samples_per_step
+
+    def _compile(self) -> None:
+        """Let torch compile what a step computes.
+
+        Raises:
+            ConfigError: it cannot, or there is no compiler.
+        """
+        trial = ansatz(self.problem, self.model)
+        known = (trial.factor, trial.offset)
+        if not all(part is None or part.closed for part in known):
+            raise ConfigError(
+                f"train.compile: expected false for {self.run.problem.kind}, of whose ansatz a part"
+                " has no derivatives in closed form, got true"
+            )
+        self._residual = compiled(self._estimate, self.device)
+        self._mean_square = compiled(self._squares, self.device)
 
     def _terms(self, u: Trial, x: Tensor, drawn: Tensor | None) -> Terms:
         """Return the terms in the dtype of `x`, the network in the run's precision."""

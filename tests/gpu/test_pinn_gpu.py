@@ -49,6 +49,16 @@ def test_loss_and_gradient_agree_with_the_cpu(estimator):
 
 
 @pytest.mark.parametrize("estimator", [{"kind": "sdgd"}, {"kind": "exact_gram"}])
+def test_a_compiled_step_has_the_loss_and_gradient_of_the_bare_one(estimator):
+    for mine, theirs in zip(
+        loss_and_gradient(make("cuda", estimator, compile=True)),
+        loss_and_gradient(make("cuda", estimator)),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("estimator", [{"kind": "sdgd"}, {"kind": "exact_gram"}])
 def test_divided_axes_on_the_gpu_agree_with_one_process_on_the_cpu(estimator):
     def gradients(world):
         task = make("cuda", estimator, world=world, shard="axes", num_workers=1)

@@ -9,6 +9,9 @@ from torch._dynamo.utils import counters
 
 from pipeline.config import PinnRun, ThreeBody, TwoBody
 from pipeline.errors import ConfigError
+from pipeline.problems.base import Trial
+from pipeline.problems.functions import Expression
+from pipeline.problems.inseparable import Inseparable
 from pipeline.training.compiled import compiled
 from pipeline.training.pinn import Task
 
@@ -140,6 +143,15 @@ def test_a_resumed_run_continues_bit_for_bit():
 def test_what_cannot_be_compiled_is_refused(estimator, train, key):
     with pytest.raises(ValueError, match=rf"{key}: expected .*train\.(compile|shard)"):
         make({"kind": "two_body"}, estimator, train)
+
+
+def test_known_parts_by_nested_derivatives_are_refused(monkeypatch):
+    def trial(self, network):
+        return Trial(network, Expression(lambda x: x.sum(-1)), self.factor)
+
+    monkeypatch.setattr(Inseparable, "trial", trial)
+    with pytest.raises(ConfigError, match=r"train\.compile: expected false for two_body"):
+        make({"kind": "two_body"}, {"kind": "sdgd"}, {})
 
 
 def test_a_missing_compiler_is_named(monkeypatch):

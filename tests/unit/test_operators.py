@@ -207,15 +207,18 @@ def test_the_gram_matrix_gives_the_exact_operator_and_its_gradient(monkeypatch, 
     )
 
 
-@pytest.mark.parametrize("rank", [5, 3], ids=["full rank", "two units too many"])
-def test_the_factor_of_a_gram_matrix_has_its_gradient(rank):
+@pytest.mark.parametrize(
+    ("units", "rank"), [(5, 5), (5, 3), (32, 32), (33, 33), (70, 70), (70, 68)]
+)
+def test_the_factor_of_a_gram_matrix_has_its_gradient(units, rank):
     generator = torch.Generator().manual_seed(0)
-    left = torch.randn(5, rank, generator=generator, dtype=torch.float64)
-    weight = (left @ torch.randn(rank, 12, generator=generator, dtype=torch.float64)).detach()
+    left = torch.randn(units, rank, generator=generator, dtype=torch.float64)
+    weight = (left @ torch.randn(rank, 150, generator=generator, dtype=torch.float64)).detach()
+    weight /= weight.norm(dim=1, keepdim=True)
     weight.requires_grad_()
     factor = gram_factor(weight)
     torch.testing.assert_close(factor @ factor.T, weight @ weight.T, rtol=1e-10, atol=1e-10)
-    test = torch.randn(5, 5, generator=generator, dtype=torch.float64)
+    test = torch.randn(units, units, generator=generator, dtype=torch.float64)
     test = test + test.T
     (found,) = torch.autograd.grad((test * (factor @ factor.T)).sin().sum(), weight)
     (expected,) = torch.autograd.grad((test * (weight @ weight.T)).sin().sum(), weight)
