@@ -136,8 +136,8 @@ def measure(dim: int, rounds: int, checkout: Path | None) -> dict[str, float | N
         for ours in arms[:2]:
             for arm in arms:
                 if arm is not ours:
-                    rounds = zip(arm.answers, ours.answers, strict=False)
-                    ratio = statistics.median(theirs["ms"] / mine["ms"] for theirs, mine in rounds)
+                    pairs = zip(arm.answers, ours.answers, strict=False)
+                    ratio = statistics.median(theirs["ms"] / mine["ms"] for theirs, mine in pairs)
                     found[f"{arm.kind}_over_{ours.kind}_d{dim}"] = round(ratio, 2)
     return found
 

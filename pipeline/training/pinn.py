@@ -97,7 +97,7 @@ class Task:
         self.estimator: Estimator = _module("estimators", run.estimator.kind).build(
             run.estimator, self.problem, parts(self.model)[0]
         )
-        self._residual, self._mean_square = self._estimate, self._squares
+        self._residual, self._mean_square = self._estimate, self._estimated_square
         if run.train.compile:
             self._compile()
         size = 4 * run.train.num_test_points * self._num_coordinates
@@ -175,31 +175,33 @@ class Task:
         x = self.problem.sample(self.samples_per_step, _generator(self.seed, _POINTS, step))
         if self.shard is None:
             x = x[share(self.samples_per_step, rank, world_size)]
-        sets = range(self.run.train.index_sets)
-        if self.run.train.loss == "squared" and len(sets) > 1:
-            source = self.problem.source(x)
-            # Gradients are accumulated set by set: the backward pass computes each set anew.
-            again = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
-            trial = ansatz(self.problem, model)
-            each = [again(self._mean_square, trial, x, self._drawn(step, k), source) for k in sets]
-            return torch.stack(each).mean()
-        settings = self.run.train.optimizer
+        settings, is_squared = self.run.train.optimizer, self.run.train.loss == "squared"
         if settings.kind == "kaczmarz":
             trial, source, free = self._with_steps(settings, model, x, step)
-        elif self.run.train.loss == "squared":
-            return self._mean_square(ansatz(self.problem, model), x, self._drawn(step, 0))
+            if is_squared or step < self._network_from():
+                return free.square().sum() / self.samples_per_step
         else:
             trial = ansatz(self.problem, model)
+            if is_squared:
+                return self._squared_loss(trial, x, step)
             free, source = self._residual(trial, x, self._drawn(step, 0))
-        if self.run.train.loss == "squared" or step < self._network_from():
-            return free.square().sum() / self.samples_per_step
         with torch.no_grad():
-            drawn = [self._drawn(step, 1 + k) for k in sets]
+            drawn = [self._drawn(step, 1 + k) for k in range(self.run.train.index_sets)]
             others = [self._residual(trial, x, of_set, source)[0] for of_set in drawn]
             known = torch.stack(others).mean(0)
         # The value R_J R_K with the gradient of 2 stopgrad(R_J) R_K.
         product = 2.0 * known * free - (known * free).detach()
         return product.sum() / self.samples_per_step
+
+    def _squared_loss(self, u: Trial, x: Tensor, step: int) -> Tensor:
+        """Return the part of the points `x` in the mean square of the residual, over index sets."""
+        sets = [self._drawn(step, k) for k in range(self.run.train.index_sets)]
+        if len(sets) == 1:
+            return self._mean_square(u, x, sets[0])
+        source = self.problem.source(x)
+        # Gradients are accumulated set by set: the backward pass computes each set anew.
+        again = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
+        return torch.stack([again(self._mean_square, u, x, drawn, source) for drawn in sets]).mean()
 
     def _with_steps(
         self, settings: config.Kaczmarz, model: nn.Module, x: Tensor, step: int
@@ -239,7 +241,7 @@ class Task:
         source = self.problem.source(x) if source is None else source
         return self._scaled(x, terms, source), source
 
-    def _squares(
+    def _estimated_square(
         self, u: Trial, x: Tensor, drawn: Tensor | None, source: Tensor | None = None
     ) -> Tensor:
         """Return what the points `x` add to the mean square of the residual over a whole step."""
@@ -259,7 +261,7 @@ class Task:
                 " has no derivatives in closed form, got true"
             )
         self._residual = compiled(self._estimate, self.device)
-        self._mean_square = compiled(self._squares, self.device)
+        self._mean_square = compiled(self._estimated_square, self.device)
 
     def _terms(self, u: Trial, x: Tensor, drawn: Tensor | None) -> Terms:
         """Return the terms in the dtype of `x`, the network in the run's precision."""
