@@ -77,7 +77,7 @@ def test_each_setting_that_differs_is_one_statement(key):
 
 def test_no_setting_is_overlooked():
     """A new setting of a run is either told or known not to shape the error."""
-    neutral = {"num_workers", "shard", "checkpoint_every", "evaluate_every"}
+    neutral = {"num_workers", "shard", "compile", "checkpoint_every", "evaluate_every"}
     # What identifies the published problem, and c, which always differs.
     same = {"kind", "dim", "equation", "coefficient_seed", "zero_sum"}
     told = {tuple(key.split(".")) for key in CHANGES}
