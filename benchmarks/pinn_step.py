@@ -21,6 +21,7 @@ from pathlib import Path
 
 from benchmarks.pinn_arms import AXES, BATCH
 from benchmarks.report import Report, parser
+from cluster.ray_cluster import HUGE_PAGES
 
 # By dimension, the steps of a turn of each arm.
 TURNS = {
@@ -55,12 +56,10 @@ class Arm:
         command += [str(checkout)] if kind == "stde" else []
         core = max(os.sched_getaffinity(0))
         one = {"OMP_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu", "PYTHONWARNINGS": "ignore"}
-        # As our training stage sets it; the other arms gain as much.
-        one["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
         self.process = subprocess.Popen(
             ["taskset", "-c", str(core), *command],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, env=os.environ | one,
+            text=True, env=os.environ | one | HUGE_PAGES,
         )  # fmt: skip
 
     def __enter__(self) -> "Arm":

@@ -24,10 +24,12 @@ from pipeline.errors import PipelineError
 OBJECT_STORE_BYTES = 128 * 2**20
 _TOKEN_HINT = "  (asks once for the token: `ray get-auth-token`)"
 
+# Huge pages, where the system grants them on request: 5% of the time of a training step.
+HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+
 # Read by Ray when it is imported, or by the processes that it starts; a user's own value wins.
 _ENVIRONMENT = {
-    # Huge pages, where the system grants them on request: 5% of the time of a training step.
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    **HUGE_PAGES,
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_TRAIN_V2_ENABLED": "1",

@@ -189,7 +189,7 @@ def _like_roots(gram: Tensor, eps: float) -> tuple[Tensor, Tensor]:
 
 
 class _GramFactor(torch.autograd.Function):
-    """In float64."""
+    """L and its gradient at fixed Q, both in float64; see `gram_factor`."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, shard: Shard | None) -> Tensor:

@@ -45,6 +45,7 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 # Inductor compiles oneDNN's operation for constant weights only, and takes one of ours as it is.
+# `torch.library.custom_op` would say this in one line, and add 8 µs to each of the 5 calls a step.
 _LIBRARY = torch.library.Library("highdim", "FRAGMENT")  # type: ignore[no-untyped-call]
 _LIBRARY.define("product(Tensor x, Tensor weight, Tensor? bias) -> Tensor")  # type: ignore[no-untyped-call]
 _LIBRARY.impl("product", _onednn, "CPU")  # type: ignore[no-untyped-call]

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pipeline.problems.directions import Axes, Directions
+from pipeline.problems.eager import is_eager_on_cpu
 from pipeline.problems.precision import full_precision
 from pipeline.problems.shard import Shard
 
@@ -118,8 +119,7 @@ class Radial:
 
     def _argument(self, x: Tensor) -> Tensor:
         # A few rows at a time: a temporary of the size of x costs more than the sums.
-        eager = x.device.type == "cpu" and not torch.compiler.is_compiling()
-        rows = max(1, _BLOCK // self.dim) if eager else len(x)
+        rows = max(1, _BLOCK // self.dim) if is_eager_on_cpu(x) else len(x)
         parts = [(part * part).sum(-1) for part in torch.split(x[:, : self.dim], rows)]
         square = parts[0] if len(parts) == 1 else torch.cat(parts)
         if self.shard is not None:

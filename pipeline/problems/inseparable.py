@@ -19,14 +19,15 @@ from torch import Tensor, nn
 
 from pipeline.config import Inseparable as Config
 from pipeline.problems.base import Operator, Reference, Terms, Trial
+from pipeline.problems.eager import is_eager_on_cpu
 from pipeline.problems.functions import Radial
 from pipeline.problems.shard import Shard
 from pipeline.problems.stability import Stability
 from pipeline.problems.tiles import normal_columns
 
 # Numbers of an intermediate result that stay in cache (measured from 100 to 100,000 axes), and
-# those that keep a GPU busy.
-_BLOCK, _BLOCK_GPU = 2**17, 2**24
+# those that keep a GPU busy or, compiled, are not kept at all.
+_BLOCK, _MOST = 2**17, 2**24
 
 
 class Inseparable(ABC):
@@ -127,10 +128,7 @@ class Inseparable(ABC):
         `inner` is called with some points (r, w + bodies - 1) and the c (w,) of w consecutive i;
         it returns k tensors (r,).
         """
-        block = _BLOCK if x.device.type == "cpu" else _BLOCK_GPU
-        if torch.compiler.is_compiling():
-            # One loop, which keeps nothing of the size of x.
-            block = x.numel()
+        block = _BLOCK if is_eager_on_cpu(x) else _MOST
         width = max(1, min(block, len(self._c)))
         coefficients = torch.split(self._c, width)
         rows = []

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pipeline import config
+from pipeline.problems.eager import is_eager_on_cpu
 from pipeline.problems.inseparable import Inseparable
 from pipeline.problems.shard import Shard
 
@@ -69,9 +70,7 @@ def _sigma_slope_curvature(x: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor
     """Return sum c (sin s - sin 1), x·∇Σ and ΔΣ; not differentiable."""
     a, y = x[:, :-1], x[:, 1:]
     # |s - 1| <= |x| + |y| + y²/2.
-    # Compiled, the sines are fused with the rest, and no size may be asked for.
-    asks = x.device.type == "cpu" and not torch.compiler.is_compiling()
-    most = _largest(x) if asks else math.inf
+    most = _largest(x) if is_eager_on_cpu(x) else math.inf
     cos, sin = _circle(x, most)
     shift = _shift(x, cos)
     sin_s, cos_s = _from_one(a + shift, most * (2.0 + 0.5 * most))

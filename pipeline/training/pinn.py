@@ -217,8 +217,7 @@ class Task:
         assert trial.offset is not None
         if step < self._network_from():
             terms = known_terms(trial.offset, x, self.problem.operator)
-            source = self.problem.source(x)
-            residual = self._scaled(x, terms, source)
+            residual, source = self._scaled(x, terms)
         else:
             residual, source = self._residual(trial, x, self._drawn(step, 0))
         kaczmarz.set_steps(polynomial, x, residual, values, settings)
@@ -235,11 +234,7 @@ class Task:
 
         A pure function of tensors.
         """
-        terms = self._terms(u, x, drawn)
-        # The source comes after the estimate: the other order gives its temporary memory back to
-        # the system at each step and fetches it again, a quarter of the time at d = 10,000.
-        source = self.problem.source(x) if source is None else source
-        return self._scaled(x, terms, source), source
+        return self._scaled(x, self._terms(u, x, drawn), source)
 
     def _estimated_square(
         self, u: Trial, x: Tensor, drawn: Tensor | None, source: Tensor | None = None
@@ -269,8 +264,14 @@ class Task:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
             return self.estimator(u, x, self.problem.operator, drawn)
 
-    def _scaled(self, x: Tensor, terms: Terms, source: Tensor) -> Tensor:
-        return self.problem.residual(x, terms, source) / self.problem.residual_scale
+    def _scaled(
+        self, x: Tensor, terms: Terms, source: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the scaled residual, (n,), and the source, as given if it is."""
+        # The source comes after the estimate: the other order gives its temporary memory back to
+        # the system at each step and fetches it again, a quarter of the time at d = 10,000.
+        source = self.problem.source(x) if source is None else source
+        return self.problem.residual(x, terms, source) / self.problem.residual_scale, source
 
     def _build_held_out(self) -> HeldOut | None:
         settings = self.run.train.early_stopping
@@ -299,7 +300,7 @@ class Task:
         def residual(x: Tensor, source: Tensor, generator: torch.Generator) -> Tensor:
             operator = self.problem.operator
             drawn = self.estimator.draw(operator, generator)
-            return self._scaled(x, self.estimator(trial, x, operator, drawn), source)
+            return self._scaled(x, self.estimator(trial, x, operator, drawn), source)[0]
 
         if self.shard is None:
             return self._held_out.squares(residual, rank, world_size)

@@ -1,10 +1,11 @@
 """`train.compile`: the same numbers, in one program."""
 
-import copy
 import importlib
 
 import pytest
+import test_pinn_task
 import torch
+from test_pinn_task import train
 from torch._dynamo.utils import counters
 
 from pipeline.config import PinnRun, ThreeBody, TwoBody
@@ -60,11 +61,8 @@ def make(problem, estimator, train, compile=True):
 
 
 def gradient(task, step, rank=0, world_size=1):
-    task.model.zero_grad()
-    loss = task.loss(task.model, step, rank, world_size)
-    loss.backward()
-    parts = [p.grad.flatten() for p in task.model.parameters() if p.grad is not None]
-    return torch.cat([loss.detach().reshape(1), *parts])
+    loss, slope = test_pinn_task.gradient(task, step, rank, world_size)
+    return torch.cat([loss.reshape(1), slope])
 
 
 def distance(found, expected):
@@ -112,22 +110,11 @@ def test_the_shares_of_ranks_add_up():
 
 
 def test_a_resumed_run_continues_bit_for_bit():
-    def train(task, steps, state=None):
-        optimizer, scheduler = task.configure_optimizer(task.model)
-        parts = (task.model, optimizer, scheduler)
-        for part, content in zip(parts, state or (), strict=bool(state)):
-            part.load_state_dict(content)
-        for step in steps:
-            gradient(task, step)
-            optimizer.step()
-            scheduler.step()
-        return [copy.deepcopy(part.state_dict()) for part in parts]
-
     settings = RUNS["two-body, sdgd"]
-    whole = train(make(*settings), range(8))
-    half = train(make(*settings), range(4))
+    whole = train(make(*settings), 0, 8)
+    half = train(make(*settings), 0, 4)
     torch._dynamo.reset()
-    resumed = train(make(*settings), range(4, 8), half)
+    resumed = train(make(*settings), 4, 8, half)
     assert all(torch.equal(whole[0][key], resumed[0][key]) for key in whole[0])
 
 
