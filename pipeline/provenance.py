@@ -16,10 +16,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from pipeline import disk
-from pipeline.config import shaping
+from pipeline.identity import identity
 
 ROOT = Path(__file__).resolve().parent.parent
 # What a stage imports without its numbers depending on it: values of the configuration count
@@ -30,6 +30,7 @@ NEUTRAL = frozenset(
         "pipeline.console",
         "pipeline.disk",
         "pipeline.errors",
+        "pipeline.identity",
         "pipeline.ownership",
         "pipeline.provenance",
         "pipeline.stages",
@@ -41,11 +42,36 @@ _REPORTED = ("numpy", "scipy", "torch", "ray", "dask", "zarr", "python-flint", "
 def config_digest(config: BaseModel | Mapping[str, Any], *more: object) -> str:
     """Return a SHA-256 digest (hex) of a configuration and further JSON values.
 
-    Of a validated configuration what shapes the numbers counts: see `pipeline.config.shaping`.
+    Of a validated configuration what shapes the numbers counts: see `pipeline.identity`.
     """
-    content = shaping(config) if isinstance(config, BaseModel) else dict(config)
+    content = identity(config) if isinstance(config, BaseModel) else dict(config)
     text = json.dumps([content, *more], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_result_of(part: BaseModel, record: Mapping[str, Any]) -> bool:
+    """Return whether the `run.json` in `record` is that of a result of `part`.
+
+    What counts has become less from version to version, and the digest another. So a record whose
+    digest fits the configuration it holds, by the rule of its time, is read by the rule of today.
+    """
+    if record["config_digest"] == config_digest(part):
+        return True
+    if record["config_digest"] != _first_digest(record["config"]):
+        return False
+    try:
+        recorded = type(part).model_validate(record["config"])
+    except ValidationError:
+        return False
+    return config_digest(recorded) == config_digest(part)
+
+
+def _first_digest(config: Mapping[str, Any]) -> str:
+    """Return the digest of a complete configuration by the first rule: all but num_workers."""
+    counted = dict(config)
+    if isinstance(train := counted.get("train"), Mapping):
+        counted["train"] = {key: value for key, value in train.items() if key != "num_workers"}
+    return config_digest(counted)
 
 
 def source_digest(*modules: str) -> str:

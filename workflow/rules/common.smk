@@ -9,6 +9,7 @@ from pipeline import config as experiment_models
 from pipeline import ownership
 from pipeline.config import NAME_PATTERN
 from pipeline.errors import PipelineError
+from pipeline.identity import identity
 from pipeline.preflight import check_inputs
 from pipeline.provenance import source_digest
 from pipeline.stages import entry_modules, find_part
@@ -60,9 +61,7 @@ def named_part(section, name):
 
 def stage_config(section, wildcard):
     """Return a params function: what shapes the numbers of the part that the wildcard names."""
-    return lambda wildcards: experiment_models.shaping(
-        named_part(section, wildcards[wildcard])
-    )
+    return lambda wildcards: identity(named_part(section, wildcards[wildcard]))
 
 
 def stage_source(section, wildcard):
