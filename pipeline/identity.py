@@ -1,7 +1,7 @@
 """What a result depends on of its part of an experiment: settings, and files that they name.
 
-Two parts of the same identity give the same numbers, but for rounding. A path is no part of it, what
-lies there is: the weights a run starts from count, and not where they are kept.
+Two parts of the same identity give the same numbers, but for rounding. A path is no part of it,
+what lies there is: the weights a run starts from count, and not where they are kept.
 """
 
 import hashlib

@@ -31,6 +31,7 @@ NEUTRAL = frozenset(
         "pipeline.disk",
         "pipeline.errors",
         "pipeline.identity",
+        "pipeline.failure",
         "pipeline.ownership",
         "pipeline.provenance",
         "pipeline.stages",
