@@ -193,9 +193,7 @@ def test_the_fields_that_shape_no_number_are_these_and_no_others():
     ],
 )
 def test_what_does_not_shape_the_numbers_does_not_count(tmp_path, key, value, counts):
-    base, other = (
-        config.load(write(tmp_path, content)) for content in (GOOD, changed(key, value))
-    )
+    base, other = (config.load(write(tmp_path, content)) for content in (GOOD, changed(key, value)))
     assert other != base
     assert (config.shaping(other) != config.shaping(base)) == counts
 
