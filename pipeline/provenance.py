@@ -32,6 +32,7 @@ NEUTRAL = frozenset(
         "pipeline.errors",
         "pipeline.identity",
         "pipeline.failure",
+        "pipeline.kept",
         "pipeline.ownership",
         "pipeline.provenance",
         "pipeline.stages",
