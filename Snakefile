@@ -37,12 +37,14 @@ localrules:
 rule all:
     default_target: True
     input:
+        everything(),
         rules.aggregate.output,
 
 
 # Not reached by a dry run.
 onstart:
     check_cluster()
+    write_down_the_start()
 
 
 onsuccess:
