@@ -37,7 +37,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        everything(),
+        lambda wildcards: everything(),
         rules.aggregate.output,
 
 
@@ -49,3 +49,8 @@ onstart:
 
 onsuccess:
     print(closing_table())
+
+
+# With --keep-going, after all that does not need what failed.
+onerror:
+    report_what_there_is()

@@ -1,6 +1,7 @@
 # Helpers of the rules: the validated experiment, and what each job is given of it.
 import os
 import shlex
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -177,6 +178,22 @@ def closing_table():
     """Return the short table that ends a run, if the run has made one."""
     table = identity.results / "summary.txt"
     return table.read_text(encoding="utf-8") if table.exists() else ""
+
+
+def report_what_there_is():
+    """Make the report of an experiment of which something failed: each failure is a row in it.
+
+    Only where the report was asked for. It leaves no run.json, so the rule `aggregate` still runs
+    once everything is there; Snakemake's exit status stays that of a failure.
+    """
+    if not any(job.rule.name == "aggregate" for job in workflow.dag.jobs):
+        return
+    path = os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")]))
+    subprocess.run(
+        [sys.executable, "-m", "pipeline.aggregate", identity.name],
+        env=os.environ | {"PYTHONPATH": path},
+        check=False,
+    )
 
 
 def everything():
