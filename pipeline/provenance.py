@@ -30,6 +30,7 @@ NEUTRAL = frozenset(
         "pipeline.console",
         "pipeline.disk",
         "pipeline.errors",
+        "pipeline.experiment",
         "pipeline.failure",
         "pipeline.ownership",
         "pipeline.provenance",
