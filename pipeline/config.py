@@ -30,8 +30,14 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_\-]*"
-# Names become names of files, with endings such as `.zarr.partial.lock`, of at most 255 bytes.
-Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", max_length=100)]
+# A file system takes 255 bytes; ours add at most `.zarr.partial.lock` and a temporary suffix.
+MAX_NAME_LENGTH = 100
+Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", max_length=MAX_NAME_LENGTH)]
+# Its own and not the experiment's, so that experiments of different seeds share a data set.
+DataSeed = Annotated[
+    NonNegativeInt,
+    Field(description="seed of the random inputs; the experiment's seed does not touch them"),
+]
 
 
 class Frozen(BaseModel):
@@ -113,6 +119,7 @@ class Dataset(Frozen):
     num_samples: PositiveInt
     num_test: PositiveInt
     samples_per_shard: PositiveInt = 100
+    seed: DataSeed = 0
     dtype: Literal["float32", "float64"] = "float32"
 
     @model_validator(mode="after")
@@ -145,6 +152,7 @@ class Trajectory(Frozen):
     grid: Grid
     num_snapshots: PositiveInt
     ranks: PositiveInt = 2
+    seed: DataSeed = 0
     dtype: Literal["float32", "float64"] = "float32"
 
     @model_validator(mode="after")
@@ -693,9 +701,13 @@ class Bound(Frozen):
 
 
 class Experiment(Frozen):
-    """One experiment file, overlays merged."""
+    """One experiment file, overlays merged.
+
+    Its results lie in `results/<name>`; without a name, in one called after the last file.
+    """
 
     schema_version: Literal[1]
+    name: Name | None = None
     seed: NonNegativeInt
     datasets: dict[Name, AnyDataset] = {}
     runs: dict[Name, Run] = {}

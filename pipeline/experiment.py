@@ -92,13 +92,16 @@ def complain(layers: Sequence[Document], path: Sequence[int | str], text: str) -
     return f"{layer.place(path)}: {key}{text}"
 
 
-def check_room(experiment: Experiment, layers: Sequence[Document], room: Room) -> None:
-    """Return if each part of the experiment fits into `room`.
+def check_room(
+    experiment: Experiment, layers: Sequence[Document], room: Room, *, is_elsewhere: bool = False
+) -> None:
+    """Return if each part of the experiment fits into `room`; runs may be `is_elsewhere`.
 
     Raises:
         ConfigError: one line for each number of workers, or size, that does not.
     """
-    found = misfits(experiment, room)
+    parts = experiment.model_copy(update={"runs": {}}) if is_elsewhere else experiment
+    found = misfits(parts, room)
     if lines := [complain(layers, path, text) for path, text in islice(found, _MOST_LINES)]:
         raise ConfigError("\n".join(lines))
 
