@@ -31,6 +31,7 @@ NEUTRAL = frozenset(
         "pipeline.disk",
         "pipeline.errors",
         "pipeline.identity",
+        "pipeline.experiment",
         "pipeline.failure",
         "pipeline.kept",
         "pipeline.ownership",

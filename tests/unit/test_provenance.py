@@ -4,12 +4,12 @@ from pathlib import Path
 import grimp
 import pytest
 
-from pipeline import config, provenance
+from pipeline import experiment, provenance
 from pipeline.stages import entry_modules
 
 ROOT = Path(provenance.__file__).parent.parent
-EXPERIMENT = config.load(ROOT / "workflow/config/default.yaml")
-FLOWS = config.load(ROOT / "workflow/config/experiments/taylor_green.yaml")
+EXPERIMENT = experiment.load(ROOT / "workflow/config/default.yaml")
+FLOWS = experiment.load(ROOT / "workflow/config/experiments/taylor_green.yaml")
 PARTS = {
     name: part
     for section in (EXPERIMENT.datasets, FLOWS.datasets, EXPERIMENT.runs, EXPERIMENT.bounds)
