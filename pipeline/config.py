@@ -769,7 +769,7 @@ def shaping(part: BaseModel) -> dict[str, Any]:
 def read_yaml(file: Path | str) -> dict[str, Any]:
     """Return the mapping in a YAML file; raises `ConfigError` naming file and line."""
     try:
-        content = yaml.safe_load(Path(file).read_text())
+        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from None
     except yaml.YAMLError as error:

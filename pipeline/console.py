@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pipeline import disk, ownership
+from pipeline import disk, ownership, terminal
 from pipeline.errors import PipelineError
 
 
@@ -24,6 +24,7 @@ def stage(log: Path | str, output: Path | str) -> Iterator[None]:
     Raises:
         SystemExit: status 1 after printing the one line of a `PipelineError`.
     """
+    terminal.tolerate()
     ownership.follow_owner()
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     # Copied below the level of Python's streams, so that workers' output is caught as well.

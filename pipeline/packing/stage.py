@@ -171,7 +171,7 @@ def _saver(folder: Path, every_s: float) -> Callable[[dict[str, Any]], None]:
 def _saved(folder: Path) -> dict[str, Any] | None:
     """Return the saved state; None if there is none, or a power failure left less than a file."""
     try:
-        state: dict[str, Any] = json.loads((folder / _STATE).read_text())
+        state: dict[str, Any] = json.loads((folder / _STATE).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
     return state

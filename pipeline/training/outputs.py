@@ -54,5 +54,5 @@ def install(folder: Path, output: Path) -> dict[str, Any]:
                 shutil.copytree(source, temporary)
             else:
                 shutil.copy(source, temporary)
-    summary: dict[str, Any] = json.loads((folder / _SUMMARY).read_text())
+    summary: dict[str, Any] = json.loads((folder / _SUMMARY).read_text(encoding="utf-8"))
     return summary

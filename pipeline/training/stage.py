@@ -186,7 +186,7 @@ def _work(config: dict[str, Any]) -> None:
             work(job, world=Group(), device=device, publish=_publisher(job.name), stop=stop)
     except PipelineError as error:
         with suppress(OSError):  # on a full disk the file stays empty
-            job.error.write_text(f"{type(error).__name__}\n{error}")
+            job.error.write_text(f"{type(error).__name__}\n{error}", encoding="utf-8")
         # These end all ranks together; any other failure leaves ranks behind that must be stopped.
         if not isinstance(error, TrainingError | TimeLimitError):
             raise
@@ -194,7 +194,7 @@ def _work(config: dict[str, Any]) -> None:
 
 def _raise_foreseen(job: Job) -> None:
     if job.error.exists():
-        kind, _, text = job.error.read_text().partition("\n")
+        kind, _, text = job.error.read_text(encoding="utf-8").partition("\n")
         if not text:
             raise disk.full(job.folder)
         raise getattr(errors, kind)(text)

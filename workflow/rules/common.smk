@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cluster import preflight, slurm_request
 from pipeline import config as experiment_models
-from pipeline import ownership
+from pipeline import ownership, terminal
 from pipeline.config import NAME_PATTERN
 from pipeline.errors import PipelineError
 from pipeline.preflight import check_inputs
@@ -14,6 +14,8 @@ from pipeline.provenance import source_digest
 from pipeline.stages import entry_modules, find_part
 
 SUMMARY = "results/summary.txt"
+
+terminal.tolerate()
 
 
 def read_experiment():
@@ -145,7 +147,7 @@ def retries(job):
 
 def closing_table():
     """Return the short table that ends a run, if the run has made one."""
-    return Path(SUMMARY).read_text() if Path(SUMMARY).exists() else ""
+    return Path(SUMMARY).read_text(encoding="utf-8") if Path(SUMMARY).exists() else ""
 
 
 # Not "name1|name2|...": Snakemake scans it for every job, which is quadratic in the number of runs.
