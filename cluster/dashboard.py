@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from cluster import panels, ray_cluster, ray_reaper
+from cluster import panels, ray_cluster, ray_reaper, ray_token
 from pipeline import terminal
 from pipeline.errors import PipelineError
 
@@ -62,7 +62,7 @@ def _start(stack: ExitStack) -> None:
         print(f"Prometheus:    {prometheus}")
     else:
         print(f"Time series:   by {external}" if external else _MISSING)
-    print(f"Join it with:  export RAY_ADDRESS={session.address}; snakemake", flush=True)
+    print(f"Join it with:  export {ray_token.export(session.address)}; snakemake", flush=True)
     if session.dashboard_url:
         forwarded = [
             session.dashboard_url.rsplit(":", 1)[1],

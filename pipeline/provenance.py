@@ -32,6 +32,7 @@ NEUTRAL = frozenset(
         "pipeline.disk",
         "pipeline.errors",
         "pipeline.ownership",
+        "pipeline.private",
         "pipeline.provenance",
         "pipeline.stages",
         "pipeline.terminal",
