@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cluster import preflight, slurm_request
 from pipeline import config as experiment_models
-from pipeline import disk, ownership, workspace
+from pipeline import disk, ownership, terminal, workspace
 from pipeline import experiment as reading
 from pipeline.config import NAME_PATTERN
 from pipeline.errors import PipelineError
@@ -16,6 +16,8 @@ from pipeline.identity import identity
 from pipeline.preflight import check_inputs
 from pipeline.provenance import source_digest
 from pipeline.stages import entry_modules, find_part
+
+terminal.tolerate()
 
 
 def read_experiment():
