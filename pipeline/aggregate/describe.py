@@ -33,14 +33,15 @@ from pipeline.config import (
     Experiment,
     Full,
     Hutchinson,
-    Inseparable,
     Jet,
     Kaczmarz,
     OperatorRun,
     Parabolic,
     PinnRun,
     Taylor,
+    ThreeBody,
     Trajectory,
+    TwoBody,
 )
 
 # How a store is cut and by how many processes it is made: no part of what is in it.
@@ -118,7 +119,7 @@ def _title(part: BaseModel) -> str:
 def _name(part: Any) -> str:
     """Return the name of a kind, its equation included where it has several."""
     match part:
-        case Inseparable():
+        case TwoBody() | ThreeBody():
             return f"{_EQUATIONS[part.equation]}, {part.kind.replace('_', '-')} solution"
         case Parabolic():
             return f"{_EQUATIONS[part.equation]}, parabolic, u(0.3, 0)"
