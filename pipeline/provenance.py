@@ -30,9 +30,11 @@ NEUTRAL = frozenset(
         "pipeline.console",
         "pipeline.disk",
         "pipeline.errors",
+        "pipeline.failure",
         "pipeline.ownership",
         "pipeline.provenance",
         "pipeline.stages",
+        "pipeline.workspace",
     }
 )
 _REPORTED = ("numpy", "scipy", "torch", "ray", "dask", "zarr", "python-flint", "snakemake")
