@@ -11,7 +11,7 @@ from pipeline import config as experiment_models
 from pipeline import disk, ownership, workspace
 from pipeline.config import NAME_PATTERN
 from pipeline.errors import PipelineError
-from pipeline.identity import identity
+from pipeline.identity import identity as identity_of
 from pipeline.preflight import check_inputs
 from pipeline.provenance import source_digest
 from pipeline.stages import entry_modules, find_part
@@ -82,7 +82,7 @@ def named_part(section, name):
 
 def stage_config(section, wildcard):
     """Return a params function: what shapes the numbers of the part that the wildcard names."""
-    return lambda wildcards: identity(named_part(section, wildcards[wildcard]))
+    return lambda wildcards: identity_of(named_part(section, wildcards[wildcard]))
 
 
 def stage_source(section, wildcard):
