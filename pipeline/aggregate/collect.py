@@ -31,7 +31,9 @@ _VERDICT = {
     "seconds": (int, float),
 }
 _FLOW = ("peak_dissipation", "peak_dissipation_time", "max_error", "resolution")
-_PINN_ARRAYS = ("exact", "prediction", "ray_radius", "ray_exact", "ray_prediction")
+_PINN_ARRAYS = (
+    "exact", "prediction", "ray_distance", "ray_time", "ray_exact", "ray_prediction"
+)  # fmt: skip
 _OPERATOR_ARRAYS = ("input", "truth", "prediction", "coordinates", "relative_l2")
 
 

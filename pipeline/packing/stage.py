@@ -181,7 +181,7 @@ def _saver(
 def _saved(folder: Path) -> dict[str, Any] | None:
     """Return the saved state; None if there is none, or a power failure left less than a file."""
     try:
-        state: dict[str, Any] = json.loads((folder / _STATE).read_text())
+        state: dict[str, Any] = json.loads((folder / _STATE).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
     return state

@@ -73,5 +73,5 @@ def install(folder: Path, output: Path) -> dict[str, Any]:
         disk.sweep((output / name).parent)
         with disk.replacing(output / name) as temporary:
             shutil.copyfile(folder / name, temporary)
-    summary: dict[str, Any] = json.loads((folder / _SUMMARY).read_text())
+    summary: dict[str, Any] = json.loads((folder / _SUMMARY).read_text(encoding="utf-8"))
     return summary
