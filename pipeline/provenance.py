@@ -31,11 +31,13 @@ NEUTRAL = frozenset(
         "pipeline.console",
         "pipeline.disk",
         "pipeline.errors",
+        "pipeline.failure",
         "pipeline.ownership",
         "pipeline.private",
         "pipeline.provenance",
         "pipeline.stages",
         "pipeline.terminal",
+        "pipeline.workspace",
     }
 )
 _REPORTED = ("numpy", "scipy", "torch", "ray", "dask", "zarr", "python-flint", "snakemake")

@@ -146,7 +146,7 @@ def _dataset(
     name: str, part: Dataset | Trajectory, experiment: Experiment, data: Path
 ) -> DatasetResult:
     path = data / f"{name}.run.json"
-    record = _record(path, "generate", name, part, experiment.seed)
+    record = _record(path, "generate", name, part, part.seed)
     if isinstance(part, Trajectory):
         files.require(path, record["summary"], dict.fromkeys(_FLOW, (int, float)), "generate")
     return DatasetResult(name, part, record)

@@ -234,13 +234,13 @@ def write_all(root: Path, parts: config.Experiment) -> tuple[Path, Path]:
     for name, dataset in parts.datasets.items():
         if isinstance(dataset, config.Trajectory):
             write_record(
-                data / f"{name}.run.json", "generate", name, dataset, parts.seed,
+                data / f"{name}.run.json", "generate", name, dataset, dataset.seed,
                 num_snapshots=dataset.num_snapshots + 1, bytes=12_000_000, max_error=2.1e-8,
                 peak_dissipation=0.010957, peak_dissipation_time=6.641, resolution=1.13,
             )  # fmt: skip
             continue
         write_record(
-            data / f"{name}.run.json", "generate", name, dataset, parts.seed,
+            data / f"{name}.run.json", "generate", name, dataset, dataset.seed,
             num_samples=dataset.num_samples, seconds_per_sample=0.011, bytes=9_830_400,
             max_error=3.1e-8,
         )  # fmt: skip
