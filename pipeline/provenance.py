@@ -32,6 +32,7 @@ NEUTRAL = frozenset(
         "pipeline.disk",
         "pipeline.errors",
         "pipeline.failure",
+        "pipeline.last_words",
         "pipeline.ownership",
         "pipeline.private",
         "pipeline.provenance",
