@@ -31,16 +31,17 @@ NEUTRAL = frozenset(
         "pipeline.console",
         "pipeline.disk",
         "pipeline.errors",
-        "pipeline.identity",
         "pipeline.experiment",
         "pipeline.failure",
+        "pipeline.identity",
         "pipeline.kept",
+        "pipeline.last_words",
         "pipeline.ownership",
         "pipeline.private",
         "pipeline.provenance",
         "pipeline.stages",
-        "pipeline.workspace",
         "pipeline.terminal",
+        "pipeline.workspace",
     }
 )
 _REPORTED = ("numpy", "scipy", "torch", "ray", "dask", "zarr", "python-flint", "snakemake")
