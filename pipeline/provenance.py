@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import platform
-import resource
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pipeline import disk
+from pipeline import disk, memory
 from pipeline.config import shaping
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,6 +30,7 @@ NEUTRAL = frozenset(
         "pipeline.disk",
         "pipeline.errors",
         "pipeline.failure",
+        "pipeline.memory",
         "pipeline.ownership",
         "pipeline.provenance",
         "pipeline.stages",
@@ -103,10 +103,12 @@ def record(
     """Time the enclosed stage and, if it succeeds, write its `run.json` to `path`.
 
     Yields a dictionary: what the stage puts there (its final numbers) is stored as `summary`.
+    `peak_memory_mb` is that of all processes of the stage on this machine (see `memory`).
     """
     summary: dict[str, Any] = {}
     started, clock = datetime.now(UTC), time.perf_counter()
-    yield summary
+    with memory.watched() as watch:
+        yield summary
     write_json(
         path,
         {
@@ -122,7 +124,7 @@ def record(
             "hardware": hardware(),
             "started": started.isoformat(timespec="seconds"),
             "wall_time_s": round(time.perf_counter() - clock, 3),
-            "peak_memory_mb": round(peak_memory_mb(), 1),
+            "peak_memory_mb": round(watch.peak_mb(), 1),
             "summary": summary,
         },
     )
@@ -163,13 +165,6 @@ def hardware() -> dict[str, Any]:
         else os.cpu_count(),
         "memory_mb": pages * page_size // 2**20,
     }
-
-
-def peak_memory_mb() -> float:
-    """Return the largest resident set (MB) of this process and of its finished children."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return max(own, children) / 1024
 
 
 def _commit() -> dict[str, Any]:

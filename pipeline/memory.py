@@ -1,0 +1,133 @@
+"""The peak memory of a stage: of all its processes together, not of its driver alone.
+
+What is counted: this process, its descendants, and every other process of this machine that was
+started with the stage's mark in its environment: daemons that left the process tree, and the ranks
+of one MPI job beside each other (`cluster.mpi` marks them). Not counted: workers on other nodes,
+and those of a Ray or Dask that was running before the stage joined it.
+
+How: each process counts with its proportional set size (PSS), in which a page that k processes
+share is 1/k of a page to each, so that the sum counts no page twice. The sum is *sampled*, about
+once a second; a shorter peak may be missed, so that the number is a lower bound, but never less
+than the largest resident set of any single process, which the kernel keeps. Where the system tells
+no PSS (other than Linux) resident sets are added.
+
+Cost: a thread that sleeps at least 250 times as long as a sample takes of a core.
+"""
+
+import os
+import platform
+import resource
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+# Its value is the same in the environment of all processes of a stage, and in no other's.
+MARK = "PIPELINE_STAGE_MARK"
+INTERVAL_S = 1.0
+_SHARE = 250
+_PROC = Path("/proc")
+_MIB = 2**20
+
+
+def new_mark() -> dict[str, str]:
+    """Return the environment that makes processes belong to one stage of their own."""
+    return {MARK: uuid.uuid4().hex}
+
+
+class Watch:
+    """The largest sum of the memory of the stage's processes so far, in bytes."""
+
+    def __init__(self, mark: str) -> None:
+        self._entry = f"{MARK}={mark}".encode()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
+        self.peak = 0
+        self.pause = INTERVAL_S
+
+    def start(self) -> None:
+        """Sample from now on, in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take a last sample and end the thread."""
+        self._over.set()
+        self._thread.join()
+
+    def peak_mb(self) -> float:
+        """Return the peak in MB of 2^20 bytes, as SLURM counts them."""
+        return max(self.peak, *_largest_of_one()) / _MIB
+
+    def _run(self) -> None:
+        while True:
+            started = time.thread_time()
+            # What is measured must never end what is worth measuring.
+            with suppress(OSError, psutil.Error, ValueError):
+                self.peak = max(self.peak, self.now())
+            self.pause = max(INTERVAL_S, _SHARE * (time.thread_time() - started))
+            if self._over.is_set():
+                return
+            self._over.wait(self.pause)
+
+    def now(self) -> int:
+        """Return the bytes that the processes of the stage take at this moment."""
+        return sum(_proportional(pid) for pid in self._members())
+
+    def _members(self) -> set[int]:
+        own = psutil.Process()
+        family = {own.pid, *(child.pid for child in own.children(recursive=True))}
+        return family | {pid for pid in psutil.pids() if self._is_marked(pid)}
+
+    def _is_marked(self, pid: int) -> bool:
+        # Of other users' processes nothing can be read, and some end meanwhile.
+        with suppress(OSError):
+            return self._entry in (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+        return False
+
+
+@contextmanager
+def watched() -> Iterator[Watch]:
+    """Yield a watch of this process and of all that it starts within the block.
+
+    Within a set of processes that is marked already, such as MPI ranks, of all of them.
+    """
+    before = os.environ.get(MARK)
+    mark = before or new_mark()[MARK]
+    os.environ[MARK] = mark
+    watch = Watch(mark)
+    watch.start()
+    try:
+        yield watch
+    finally:
+        watch.stop()
+        if before is None:
+            os.environ.pop(MARK, None)
+
+
+def _proportional(pid: int) -> int:
+    """Return the proportional set size of a process in bytes; 0 if it has ended."""
+    if platform.system() != "Linux":
+        with suppress(psutil.Error):
+            return int(psutil.Process(pid).memory_info().rss)
+        return 0
+    with suppress(OSError):
+        for line in (_PROC / str(pid) / "smaps_rollup").read_bytes().splitlines():
+            if line.startswith(b"Pss:"):
+                return 1024 * int(line.split()[1])
+    return 0
+
+
+def _largest_of_one() -> tuple[int, int]:
+    """Return the largest resident set (bytes) of this process, and of a finished child."""
+    unit = 1 if platform.system() == "Darwin" else 1024
+    own = unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with suppress(OSError):
+        # The figure of getrusage holds what the process was before `exec`: its parent's size.
+        status = (_PROC / "self" / "status").read_text()
+        lines = [line.split() for line in status.splitlines() if line.startswith("VmHWM:")]
+        own = 1024 * int(lines[0][1]) if lines else own
+    return own, unit * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
