@@ -29,18 +29,23 @@ def hold(words, **options):
     return child
 
 
+def now(watch):
+    return sum(map(memory.proportional, watch.members())) / 2**20
+
+
 def release(child):
     child.stdin.close()
     assert child.wait() == 0
 
 
-def test_a_child_is_counted_with_its_parent(tmp_path):
+def test_a_child_is_counted_with_its_parent(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "_SHARE", 1)
     part = config.Bound(formulation=config.TwoPoint(kind="two_point", dim=8))
     path = tmp_path / "run.json"
     with memory.watched() as watch:
-        alone = watch.now() / 2**20
+        alone = now(watch)
         child = hold([sys.executable, "-c", CHILD])
-        assert alone + SIZE <= watch.now() / 2**20 <= alone + SIZE + 100
+        assert alone + SIZE <= now(watch) <= alone + SIZE + 100
         wait_for(lambda: watch.peak_mb() >= alone + SIZE)
         release(child)
     with provenance.record(
@@ -59,26 +64,27 @@ def test_a_daemon_that_left_the_process_tree_is_counted(tmp_path):
     os.mkfifo(fifo)
     words = f'(setsid {sys.executable} -c "{CHILD}" < {fifo} > {tmp_path / "said"}) & echo held'
     with memory.watched() as watch:
-        alone = watch.now() / 2**20
+        alone = now(watch)
         shell = hold(["sh", "-c", words])
         with fifo.open("w"):
             release(shell)
             said = tmp_path / "said"
             wait_for(lambda: said.exists() and said.read_text() == "held\n")
-            assert watch.now() / 2**20 >= alone + SIZE
-        wait_for(lambda: watch.now() / 2**20 < alone + SIZE / 2)
+            assert now(watch) >= alone + SIZE
+        wait_for(lambda: now(watch) < alone + SIZE / 2)
 
 
-def test_processes_of_another_stage_are_not_counted():
-    words = ["sh", "-c", "echo held; cat"]
-    other, own = hold(words, env=os.environ | memory.new_mark()), None
-    try:
-        with memory.watched() as watch:
-            own = hold(words)
-            assert watch._is_marked(own.pid) and not watch._is_marked(other.pid)
-    finally:
-        for child in filter(None, (other, own)):
+def test_processes_without_the_mark_are_not_counted():
+    with memory.watched() as watch:
+        others = {
+            mark: hold(["sh", "-c", "echo held; cat"], env=os.environ | environment)
+            for mark, environment in (("ours", {}), ("other", memory.new_mark()))
+        }
+        listed = {each.pid: each for each in memory._processes()}
+        found = {mark: watch._is_marked(listed[child.pid]) for mark, child in others.items()}
+        for child in others.values():
             release(child)
+    assert found == {"ours": True, "other": False}
 
 
 def test_the_mark_is_gone_afterwards_and_ranks_share_theirs(monkeypatch):
