@@ -66,13 +66,15 @@ class Watch:
         self.pause = INTERVAL_S
 
     def start(self) -> None:
-        """Sample from now on, in a thread of its own."""
-        self._thread.start()
+        """Sample from now on, in a thread of its own, if the system has one more to give."""
+        with suppress(RuntimeError):
+            self._thread.start()
 
     def stop(self) -> None:
         """Take a last sample and end the thread."""
         self._over.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def peak_mb(self) -> float:
         """Return the peak in MB of 2^20 bytes, as SLURM counts them."""

@@ -68,18 +68,14 @@ def of_run(run: PinnRun | OperatorRun, summary: dict[str, Any]) -> list[Baseline
     return sorted(found, key=lambda each: each.error or 0.0) or [Baseline("–", None)]
 
 
-def detail(run: PinnRun | OperatorRun, summary: dict[str, Any], quantity: str) -> str | None:
-    """Return what stands behind a number of a run's summary if it is about a baseline."""
-    if quantity.startswith("skill"):
-        return f"error of the best without learning ({of_run(run, summary)[0].name}) / error"
-    if quantity.startswith("trivial_") and isinstance(run, PinnRun):
+def meaning(run: PinnRun | OperatorRun, summary: dict[str, Any], quantity: str) -> str | None:
+    """Return what stands behind a number of a run's summary, if it is about a baseline."""
+    key = quantity.removesuffix("_standard_error")
+    if key == "skill":
+        return f"skill against: {of_run(run, summary)[0].name}"
+    if key == "trivial_relative_l2" and isinstance(run, PinnRun):
         return f"trivial predictor: {trivial_name(run.problem)}"
-    for key, name in _OPERATORS.items():
-        if quantity.startswith(key):
-            return {_MEAN: "the mean of the training targets", _LINEAR: _linear(run)}[key] or name
-    return None
-
-
-def _linear(run: PinnRun | OperatorRun) -> str:
-    modes = " × ".join(map(str, run.model.modes)) if isinstance(run, OperatorRun) else ""
-    return f"ridge regression from the input's lowest {modes} modes to the target"
+    if key == _LINEAR and isinstance(run, OperatorRun):
+        modes = " × ".join(map(str, run.model.modes))
+        return f"linear map: ridge regression from the lowest {modes} modes of the input"
+    return "mean target: that of the training split" if key == _MEAN else None

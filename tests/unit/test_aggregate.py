@@ -165,9 +165,9 @@ def test_the_report_holds_every_section(complete):
 PROGRAM = """
 import sys
 from pathlib import Path
-from pipeline import config
+from pipeline import experiment
 from pipeline.aggregate import ablation, stage
-stage.run(config.load(sys.argv[1]), data=Path("data"), results=Path("results"), source="0" * 64)
+stage.run(experiment.load(sys.argv[1]), data=Path("data"), results=Path("results"), source="0" * 64)
 """
 
 
