@@ -106,7 +106,7 @@ def run_all(copy: Path, num_runs: int) -> tuple[float, float]:
     """Return (CPU s, wall s) of running every job, in a fresh folder."""
     with tempfile.TemporaryDirectory() as folder:
         spent = Workplace(copy, Path(folder)).snakemake(num_runs, "--cores", "2", "--quiet", "all")
-        made = len(list(Path(folder).glob("results/train/*/run.json")))
+        made = len(list(Path(folder).glob("results/*/train/*/run.json")))
         if made != num_runs:
             raise RuntimeError(f"local: expected {num_runs} results, got {made}")
     return spent

@@ -32,7 +32,14 @@ from pydantic_core import PydanticCustomError
 from pipeline.errors import ConfigError
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_\-]*"
-Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
+# A file system takes 255 bytes; ours add at most `.zarr.partial.lock` and a temporary suffix.
+MAX_NAME_LENGTH = 100
+Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", max_length=MAX_NAME_LENGTH)]
+# Its own and not the experiment's, so that experiments of different seeds share a data set.
+DataSeed = Annotated[
+    NonNegativeInt,
+    Field(description="seed of the random inputs; the experiment's seed does not touch them"),
+]
 
 
 class Frozen(BaseModel):
@@ -105,6 +112,7 @@ class Dataset(Frozen):
     num_samples: PositiveInt
     num_test: PositiveInt
     samples_per_shard: PositiveInt = 100
+    seed: DataSeed = 0
     dtype: Literal["float32", "float64"] = "float32"
 
     @model_validator(mode="after")
@@ -135,6 +143,7 @@ class Trajectory(Frozen):
     grid: tuple[Annotated[int, Field(ge=8)], ...]
     num_snapshots: PositiveInt
     ranks: PositiveInt = 2
+    seed: DataSeed = 0
     dtype: Literal["float32", "float64"] = "float32"
 
     @model_validator(mode="after")
@@ -678,9 +687,13 @@ class Bound(Frozen):
 
 
 class Experiment(Frozen):
-    """One experiment file, overlays merged."""
+    """One experiment file, overlays merged.
+
+    Its results lie in `results/<name>`; without a name, in one called after the last file.
+    """
 
     schema_version: Literal[1]
+    name: Name | None = None
     seed: NonNegativeInt
     datasets: dict[Name, AnyDataset] = {}
     runs: dict[Name, Run] = {}

@@ -41,19 +41,17 @@ def path(folder: Path, stage: str, name: str) -> Path:
     return folder / "failed" / f"{stage}.{name}.json"
 
 
-def write(file: Path, *, stage: str, name: str, reason: str, when: str | None = None) -> bool:
+def write(file: Path, *, reason: str, when: str | None = None) -> bool:
     """Record a failure in `file`, whole or not at all; return whether that was possible.
 
     It never raises: where the disk is full the reason on the screen matters more than its record.
 
     Args:
         file: see `path`.
-        stage: the stage that failed.
-        name: the part it worked on.
         reason: made one line (`one_line`).
         when: ISO 8601; now if None.
     """
-    found = Failure(stage, name, one_line(reason), when or _now())
+    found = Failure(*_whose(file), one_line(reason), when or _now())
     with suppress(OSError), disk.replacing(file) as temporary:
         text = json.dumps({"schema_version": 1, **asdict(found)}, indent=1, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -78,7 +76,8 @@ def read(file: Path) -> Failure | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return _damaged(file)
+        stage, name = _whose(file)
+        return Failure(stage, name, f"failed, and the record {file} is damaged", "unknown")
     return Failure(*map(one_line, values))
 
 
@@ -102,16 +101,13 @@ def one_line(text: str) -> str:
     return joined if len(joined) <= MOST_CHARACTERS else joined[: MOST_CHARACTERS - 1] + "…"
 
 
-def _damaged(file: Path) -> Failure:
+def _whose(file: Path) -> tuple[str, str]:
+    """Return stage and name, which the file's name tells."""
     stem = file.name.removesuffix(".json")
-    stage, name = (
-        ("generate", stem.removesuffix(".failed"))
-        if stem.endswith(".failed")
-        else stem.split(".", 1)
-        if "." in stem
-        else ("unknown", stem)
-    )
-    return Failure(stage, name, f"failed, and the record {file} is damaged", "unknown")
+    if stem.endswith(".failed"):
+        return "generate", stem.removesuffix(".failed")
+    stage, _, name = stem.partition(".")
+    return stage, name
 
 
 def _now() -> str:

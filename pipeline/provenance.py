@@ -34,6 +34,7 @@ NEUTRAL = frozenset(
         "pipeline.ownership",
         "pipeline.provenance",
         "pipeline.stages",
+        "pipeline.workspace",
     }
 )
 _REPORTED = ("numpy", "scipy", "torch", "ray", "dask", "zarr", "python-flint", "snakemake")

@@ -25,10 +25,10 @@ _PINN_ARRAYS = ("exact", "prediction", *_RAY)
 _OPERATOR_ARRAYS = ("input", "truth", "prediction", "coordinates", "relative_l2")
 
 
-def dataset(name: str, part: Dataset | Trajectory, seed: int, data: Path) -> DatasetResult:
+def dataset(name: str, part: Dataset | Trajectory, data: Path) -> DatasetResult:
     """Return the data set: its store is complete, its record of this definition."""
     path = data / f"{name}.run.json"
-    record = checked_record(path, "generate", name, part, seed)
+    record = checked_record(path, "generate", name, part, part.seed)
     if isinstance(part, Trajectory):
         files.require(path, record["summary"], dict.fromkeys(_FLOW, (int, float)), "generate")
     _check_store(data / f"{name}.zarr")

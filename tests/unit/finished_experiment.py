@@ -131,7 +131,7 @@ def write_store(store: Path, part, seed: int) -> None:
         for index in range(count):
             at = [index] + [0] * (len(shape) - 1)
             file = layout.block_file(store, name, at)
-            file.parent.mkdir(parents=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(b"0")
             shards[name].append({"at": at, "size": 1, "file_crc32": 0, "block_crc32": 0})
     attributes = {
@@ -263,16 +263,16 @@ def write_all(root: Path, parts: config.Experiment) -> tuple[Path, Path]:
     """Write everything `parts` names below `root`; return the data and results folders."""
     data, results = root / "data", root / "results"
     for name, dataset in parts.datasets.items():
-        write_store(data / f"{name}.zarr", dataset, parts.seed)
+        write_store(data / f"{name}.zarr", dataset, dataset.seed)
         if isinstance(dataset, config.Trajectory):
             write_record(
-                data / f"{name}.run.json", "generate", name, dataset, parts.seed,
+                data / f"{name}.run.json", "generate", name, dataset, dataset.seed,
                 num_snapshots=dataset.num_snapshots + 1, bytes=12_000_000, max_error=2.1e-8,
                 peak_dissipation=0.010957, peak_dissipation_time=6.641, resolution=1.13,
             )  # fmt: skip
             continue
         write_record(
-            data / f"{name}.run.json", "generate", name, dataset, parts.seed,
+            data / f"{name}.run.json", "generate", name, dataset, dataset.seed,
             num_samples=dataset.num_samples, seconds_per_sample=0.011, bytes=9_830_400,
             max_error=3.1e-8,
         )  # fmt: skip

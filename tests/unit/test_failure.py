@@ -13,7 +13,7 @@ def test_a_failure_comes_back_as_it_was_written(tmp_path):
     file = failure.path(tmp_path / "results", "train", "a.b")
     assert file == tmp_path / "results" / "failed" / "train.a.b.json"
     assert failure.read(file) is None
-    assert failure.write(file, stage="train", name="a.b", reason="loss is NaN at step 3")
+    assert failure.write(file, reason="loss is NaN at step 3")
     found = failure.read(file)
     assert (found.stage, found.name, found.reason) == ("train", "a.b", "loss is NaN at step 3")
     assert found.when.endswith("+00:00")
@@ -65,7 +65,7 @@ def test_a_damaged_record_is_still_a_failure(tmp_path, content):
 def test_a_folder_in_the_place_of_a_record_stops_nothing(tmp_path):
     file = failure.path(tmp_path, "generate", "a")
     file.mkdir()
-    assert failure.write(file, stage="generate", name="a", reason="r") is False
+    assert failure.write(file, reason="r") is False
     failure.clear(file)
     assert failure.read(file).name == "a"
     assert failure.path(file / "x", "train", "a").parent.parent.parent == file
@@ -74,7 +74,7 @@ def test_a_folder_in_the_place_of_a_record_stops_nothing(tmp_path):
 def test_a_file_in_the_place_of_the_folder_stops_nothing(tmp_path):
     (tmp_path / "failed").write_text("mine", encoding="utf-8")
     file = failure.path(tmp_path, "train", "a")
-    assert failure.write(file, stage="train", name="a", reason="r") is False
+    assert failure.write(file, reason="r") is False
     assert failure.read(file) is None
     failure.clear(file)
     assert (tmp_path / "failed").read_text(encoding="utf-8") == "mine"

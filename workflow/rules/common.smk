@@ -1,33 +1,47 @@
 # Helpers of the rules: the validated experiment, and what each job is given of it.
 import os
+import shlex
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
 from cluster import preflight, slurm_request
 from pipeline import config as experiment_models
-from pipeline import ownership
+from pipeline import disk, ownership, workspace
 from pipeline.config import NAME_PATTERN
 from pipeline.errors import PipelineError
 from pipeline.preflight import check_inputs
 from pipeline.provenance import source_digest
 from pipeline.stages import entry_modules, find_part
 
-SUMMARY = "results/summary.txt"
-
 
 def read_experiment():
-    """Return the validated experiment; a mistake ends Snakemake with one line, before any job."""
+    """Return the validated experiment and its identity.
+
+    A mistake ends Snakemake with one line, before any job.
+    """
+    files = [named(file) for file in workflow.configfiles]
     try:
-        experiment = experiment_models.validate(
-            config, map(named, workflow.configfiles)
+        experiment = experiment_models.validate(config, files)
+        identity = workspace.identify(
+            experiment, files, workflow.config_settings.config, own_name(files)
         )
         if workflow.is_main_process:
+            workspace.check_owner(identity)
             check_inputs(experiment, Path("data"))
             ownership.claim(Path(".snakemake"))
+            if told := workspace.old_layout(identity):
+                print(f"note: {told}", file=sys.stderr)
     except PipelineError as error:
         sys.exit(str(error))
-    return experiment
+    return experiment, identity
+
+
+def own_name(files):
+    """Return the key `name` of the last experiment file; that of an earlier one is another's."""
+    last = experiment_models.read_yaml(files[-1]) if len(files) > 1 else config
+    return last.get("name")
 
 
 def named(file):
@@ -36,7 +50,9 @@ def named(file):
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-experiment = read_experiment()
+experiment, identity = read_experiment()
+# Results and logs of this experiment alone; data sets are shared.
+R, LOGS = identity.results.as_posix(), f"logs/{identity.name}"
 
 # Snakemake holds the jobs of a cluster to the cores of the machine it was started on if `cores` is
 # set, and the default profile, which is merged over the cluster's, has to set it for a laptop. The
@@ -45,6 +61,11 @@ limits = workflow.resource_settings
 if workflow.is_main_process and limits.nodes and limits.default_resources is not None:
     workflow.global_resources["_cores"] = limits.cores = sys.maxsize
 
+
+# What each stage leaves for the report.
+TRAINED = ["run.json", "metrics.parquet", "prediction.npz"]
+SEARCHED = ["run.json", "trace.json", "candidate.json"]
+CERTIFIED = ["run.json", "verdict.json"]
 
 # The source as it is when Snakemake starts: read once, however many jobs share it.
 digest = cache(source_digest)
@@ -143,9 +164,52 @@ def retries(job):
         )
 
 
+def write_down_the_start():
+    """Record whose folder of results this is, and the command that works on it."""
+    command = shlex.join(["snakemake", *sys.argv[1:]])
+    try:
+        with disk.explained(identity.results):
+            workspace.begin(identity, experiment, command)
+    except (PipelineError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
 def closing_table():
     """Return the short table that ends a run, if the run has made one."""
-    return Path(SUMMARY).read_text() if Path(SUMMARY).exists() else ""
+    table = identity.results / "summary.txt"
+    return table.read_text(encoding="utf-8") if table.exists() else ""
+
+
+def report_what_there_is():
+    """Make the report of an experiment of which something failed: each failure is a row in it.
+
+    Only where the report was asked for. It leaves no run.json, so the rule `aggregate` still runs
+    once everything is there; Snakemake's exit status stays that of a failure.
+    """
+    if not any(job.rule.name == "aggregate" for job in workflow.dag.jobs):
+        return
+    path = os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")]))
+    subprocess.run(
+        [sys.executable, "-m", "pipeline.aggregate", identity.name],
+        env=os.environ | {"PYTHONPATH": path},
+        check=False,
+    )
+
+
+def everything():
+    """Return all files that the experiment asks for.
+
+    Not only the report: a file that is missing is made anew if it is asked for itself.
+    """
+    data = [f"data/{name}" for name in experiment.datasets]
+    runs = [f"{R}/train/{name}" for name in experiment.runs]
+    bounds = experiment.bounds
+    return [
+        *expand("{data}{file}", data=data, file=[".zarr/zarr.json", ".run.json"]),
+        *expand("{run}/{file}", run=runs, file=[*TRAINED, "checkpoint"]),
+        *expand(f"{R}/search/{{name}}/{{file}}", name=bounds, file=SEARCHED),
+        *expand(f"{R}/certify/{{name}}/{{file}}", name=bounds, file=CERTIFIED),
+    ]
 
 
 # Not "name1|name2|...": Snakemake scans it for every job, which is quadratic in the number of runs.

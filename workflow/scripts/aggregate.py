@@ -9,6 +9,6 @@ with console.stage(snakemake.log[0], snakemake.output[0]):
     stage.run(
         config.validate(snakemake.params.config, []),
         data=Path("data"),
-        results=Path("results"),
+        results=Path(snakemake.output.record).parent,
         source=snakemake.params.source,
     )

@@ -10,7 +10,7 @@ who = {"name": snakemake.wildcards.bound, "seed": snakemake.params.seed}
 record = Path(snakemake.output.record)
 
 with (
-    console.stage(snakemake.log[0], snakemake.output[0]),
+    console.stage(snakemake.log[0], snakemake.output[0], snakemake.params.failed),
     provenance.record(
         record, stage="certify", config=bound, source=snakemake.params.source, **who
     ) as summary,

@@ -5,7 +5,7 @@ import json
 from cluster import mpi
 from pipeline import console
 
-with console.stage(snakemake.log[0], snakemake.output[0]):
+with console.stage(snakemake.log[0], snakemake.output[0], snakemake.params.failed):
     arguments = {
         "ranks": snakemake.resources.tasks,
         "dataset": json.dumps(snakemake.params.config),
