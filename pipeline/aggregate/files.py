@@ -167,8 +167,14 @@ def read_metrics(path: Path) -> pd.DataFrame:
         raise _unreadable(path, "train", error) from None
 
 
-def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return the arrays `names` of a .npz file, all finite numbers; raises `ResultError`."""
+def read_arrays(
+    path: Path, names: Sequence[str], unknown: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+    """Return the arrays `names` of a .npz file, all finite numbers; those in `unknown` also NaN.
+
+    Raises:
+        ResultError: the file is missing or damaged, or an array holds anything else.
+    """
     try:
         with np.load(path, allow_pickle=False) as archive:
             if missing := [name for name in names if name not in archive.files]:
@@ -177,7 +183,9 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
                 )
             arrays = {name: archive[name] for name in names}
         for name, array in arrays.items():
-            if array.dtype.kind not in "fiu" or not array.size or not np.isfinite(array).all():
+            numbers = array.dtype.kind in "fiu" and array.size > 0
+            bad = np.isinf if name in unknown else lambda values: ~np.isfinite(values)
+            if not numbers or bad(array).any():
                 raise ValueError(f"{name}: expected finite numbers")
         return arrays
     except Exception as error:

@@ -16,12 +16,14 @@ from pipeline.aggregate.quantities import exact_decimal
 from pipeline.aggregate.results import DatasetResult, Record, RunResult, Search
 from pipeline.config import Bound, Dataset, OperatorRun, PinnRun, Trajectory
 from pipeline.errors import ResultError, StoreError
-from pipeline.provenance import config_digest
+from pipeline.provenance import config_digest, is_result_of
 from pipeline.store import layout, trajectory
 
 _FLOW = ("peak_dissipation", "peak_dissipation_time", "max_error", "resolution")
-_RAY = ("ray_radius", "ray_exact", "ray_prediction")
-_PINN_ARRAYS = ("exact", "prediction", *_RAY)
+_RAY = ("ray_distance", "ray_exact", "ray_prediction")
+_PINN_ARRAYS = ("exact", "prediction", "ray_time", *_RAY)
+# NaN where the exact solution is not known, or where there is no time.
+_UNKNOWN = ("exact", "ray_exact", "ray_time")
 _OPERATOR_ARRAYS = ("input", "truth", "prediction", "coordinates", "relative_l2")
 
 
@@ -43,9 +45,11 @@ def run(name: str, part: PinnRun | OperatorRun, seed: int, results: Path) -> Run
     metrics = files.read_metrics(folder / "metrics.parquet")
     file = folder / "prediction.npz"
     if isinstance(part, PinnRun):
-        prediction = files.read_arrays(file, _PINN_ARRAYS)
-        fits = _same_shape(prediction, 1, "exact", "prediction") and _same_shape(
-            prediction, 1, *_RAY
+        prediction = files.read_arrays(file, _PINN_ARRAYS, unknown=_UNKNOWN)
+        fits = (
+            _same_shape(prediction, 1, "exact", "prediction")
+            and _same_shape(prediction, 1, *_RAY)
+            and _same_shape(prediction, 0, "ray_time")
         )
     else:
         prediction = files.read_arrays(file, _OPERATOR_ARRAYS)
@@ -75,12 +79,15 @@ def search(name: str, part: Bound, seed: int, results: Path) -> Search:
 def checked_record(path: Path, stage: str, name: str, part: BaseModel, seed: int) -> Record:
     """Return the record in `path` if it is of this configuration and seed."""
     record = files.read_record(path, stage=stage, name=name)
-    for key, expected in (("seed", seed), ("config_digest", config_digest(part))):
-        if record[key] != expected:
-            got = str(record[key])
+    checks = (
+        ("seed", str(seed), record["seed"] == seed),
+        ("config_digest", config_digest(part), is_result_of(part, record)),
+    )
+    for key, expected, agrees in checks:
+        if not agrees:
             raise files.OutdatedError(
-                f"{path}: {key}: expected {str(expected)[:12]} as in the experiment,"
-                f" got {got[:12]}; rerun {stage}"
+                f"{path}: {key}: expected {expected[:12]} as in the experiment,"
+                f" got {str(record[key])[:12]}; rerun {stage}"
             )
     return record
 

@@ -117,10 +117,15 @@ def _measured(base: Row, record: dict[str, Any]) -> Iterator[Row]:
     for quantity, number in {**record["summary"], **costs}.items():
         if isinstance(number, bool) or not isinstance(number, (int, float)):
             continue
-        unit = _UNITS.get(quantity.split("@")[0])
         yield base | {
-            "quantity": quantity, "value": float(number), "label": "empirical", "unit": unit
+            "quantity": quantity, "value": float(number), "label": "empirical",
+            "unit": unit(quantity),
         }  # fmt: skip
+
+
+def unit(quantity: str) -> str | None:
+    """Return the unit of a measured number; `quantity@...` is the same on another grid."""
+    return _UNITS.get(quantity.split("@")[0])
 
 
 def _bound(result: BoundResult) -> list[Row]:

@@ -192,6 +192,12 @@ def test_a_record_whose_numbers_are_none_is_damaged(whole, changes):
     assert lacking(parts, root)["sine_full"].status == "damaged"
 
 
+def test_a_flow_without_its_dissipation_is_damaged(whole):
+    parts, root = whole
+    finished.edit_json(root / "data" / "vortex.run.json", summary={"bytes": 1})
+    assert "vortex.run.json: peak_dissipation" in lacking(parts, root)["vortex"].reason
+
+
 def test_metrics_and_predictions_that_cannot_be_drawn_are_damaged(whole):
     parts, root = whole
     folder = root / "results" / "train" / "sine_full"

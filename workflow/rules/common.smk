@@ -8,40 +8,66 @@ from pathlib import Path
 
 from cluster import preflight, slurm_request
 from pipeline import config as experiment_models
-from pipeline import disk, ownership, workspace
+from pipeline import disk, ownership, terminal, workspace
+from pipeline import experiment as reading
 from pipeline.config import NAME_PATTERN
 from pipeline.errors import PipelineError
+from pipeline.identity import identity
 from pipeline.preflight import check_inputs
 from pipeline.provenance import source_digest
 from pipeline.stages import entry_modules, find_part
 
+terminal.tolerate()
+
 
 def read_experiment():
-    """Return the validated experiment and its identity.
+    """Return the validated experiment and whose results these are.
 
     A mistake ends Snakemake with one line, before any job.
     """
     files = [named(file) for file in workflow.configfiles]
+    settings = workflow.config_settings
     try:
-        experiment = experiment_models.validate(config, files)
-        identity = workspace.identify(
-            experiment, files, workflow.config_settings.config, own_name(files)
-        )
+        # Snakemake has read the files as well, but says neither the line of a mistake nor that a
+        # key is there twice; and what is nested in `--config` it leaves as text.
+        layers = reading.read(files, settings.config)
+        # A name in an earlier file is another experiment's.
+        own_name = layers[len(files) - 1].content.get("name")
+        if settings.replace_workflow_config and not workflow.overwrite_configfiles:
+            del layers[: len(files)]
+        whole = reading.merged(layers)
+        experiment = reading.validate(whole, layers)
+        owner = workspace.identify(experiment, files, settings.config, own_name)
         if workflow.is_main_process:
-            workspace.check_owner(identity)
+            if not is_on_cluster():
+                reading.check_room(
+                    experiment, layers, reading.room_here(), is_elsewhere=has_a_ray()
+                )
+            workspace.check_owner(owner)
             check_inputs(experiment, Path("data"))
             ownership.claim(Path(".snakemake"))
-            if told := workspace.old_layout(identity):
+            if told := workspace.old_layout(owner):
                 print(f"note: {told}", file=sys.stderr)
     except PipelineError as error:
         sys.exit(str(error))
-    return experiment, identity
+    config.clear()
+    config.update(whole)
+    return experiment, owner
 
 
-def own_name(files):
-    """Return the key `name` of the last experiment file; that of an earlier one is another's."""
-    last = experiment_models.read_yaml(files[-1]) if len(files) > 1 else config
-    return last.get("name")
+def is_on_cluster():
+    """Return whether a cluster runs the jobs.
+
+    The executor is not known yet: a cluster's profile gives a number of jobs and default resources.
+    """
+    limits = workflow.resource_settings
+    return bool(limits.nodes and limits.default_resources is not None)
+
+
+def has_a_ray():
+    """Return whether the command line names a running Ray, where training then has its workers."""
+    asked = workflow.resource_settings.overwrite_resources.get("train", {})
+    return bool(getattr(asked.get("ray_address"), "value", asked.get("ray_address")))
 
 
 def named(file):
@@ -50,16 +76,15 @@ def named(file):
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-experiment, identity = read_experiment()
+experiment, owner = read_experiment()
 # Results and logs of this experiment alone; data sets are shared.
-R, LOGS = identity.results.as_posix(), f"logs/{identity.name}"
+R, LOGS = owner.results.as_posix(), f"logs/{owner.name}"
 
 # Snakemake holds the jobs of a cluster to the cores of the machine it was started on if `cores` is
-# set, and the default profile, which is merged over the cluster's, has to set it for a laptop. The
-# executor is not known yet: a cluster's profile gives a number of jobs and default resources.
-limits = workflow.resource_settings
-if workflow.is_main_process and limits.nodes and limits.default_resources is not None:
-    workflow.global_resources["_cores"] = limits.cores = sys.maxsize
+# set, and the default profile, which is merged over the cluster's, has to set it for a laptop.
+if workflow.is_main_process and is_on_cluster():
+    workflow.global_resources["_cores"] = sys.maxsize
+    workflow.resource_settings.cores = sys.maxsize
 
 
 # What each stage leaves for the report.
@@ -81,9 +106,7 @@ def named_part(section, name):
 
 def stage_config(section, wildcard):
     """Return a params function: what shapes the numbers of the part that the wildcard names."""
-    return lambda wildcards: experiment_models.shaping(
-        named_part(section, wildcards[wildcard])
-    )
+    return lambda wildcards: identity(named_part(section, wildcards[wildcard]))
 
 
 def stage_source(section, wildcard):
@@ -168,15 +191,15 @@ def write_down_the_start():
     """Record whose folder of results this is, and the command that works on it."""
     command = shlex.join(["snakemake", *sys.argv[1:]])
     try:
-        with disk.explained(identity.results):
-            workspace.begin(identity, experiment, command)
+        with disk.explained(owner.results):
+            workspace.begin(owner, experiment, command)
     except (PipelineError, OSError) as error:
         sys.exit(f"error: {error}")
 
 
 def closing_table():
     """Return the short table that ends a run, if the run has made one."""
-    table = identity.results / "summary.txt"
+    table = owner.results / "summary.txt"
     return table.read_text(encoding="utf-8") if table.exists() else ""
 
 
@@ -188,9 +211,11 @@ def report_what_there_is():
     """
     if not any(job.rule.name == "aggregate" for job in workflow.dag.jobs):
         return
-    path = os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(
+        filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")])
+    )
     subprocess.run(
-        [sys.executable, "-m", "pipeline.aggregate", identity.name],
+        [sys.executable, "-m", "pipeline.aggregate", owner.name],
         env=os.environ | {"PYTHONPATH": path},
         check=False,
     )
