@@ -284,3 +284,21 @@ def write_all(root: Path, parts: config.Experiment) -> tuple[Path, Path]:
     for name, bound in parts.bounds.items():
         write_bound(results, name, bound, parts.seed)
     return data, results
+
+
+def write_named(root: Path, name: str, parts: config.Experiment) -> Path:
+    """Write `parts` as the experiment `name` and the record of its start; return its results."""
+    results = root / "results" / name
+    for run, part in parts.runs.items():
+        write_run(results, run, part, parts.seed)
+    for bound, part in parts.bounds.items():
+        write_bound(results, bound, part, parts.seed)
+    write_all(root, parts.model_copy(update={"runs": {}, "bounds": {}}))
+    started = {
+        "schema_version": 1, "name": name, "files": ["base.yaml", f"{name}.yaml"],
+        "overrides": {"seed": parts.seed}, "seed": parts.seed, "started": "2026-11-29T02:00:00",
+        "command": f"snakemake --configfile base.yaml {name}.yaml -k <b>",
+        "config": parts.model_dump(mode="json"),
+    }  # fmt: skip
+    write_json(results / "experiment.json", started)
+    return results

@@ -249,18 +249,7 @@ def small(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     bounds = {name: finished.RAW["bounds"][name] for name in ("packing_d8", "packing_d24")}
     parts = finished.experiment(datasets={}, runs={}, bounds=bounds)
-    finished.write_all(tmp_path, parts)
-    folder = tmp_path / "results" / "main"
-    folder.mkdir()
-    for part in ("search", "certify"):
-        (tmp_path / "results" / part).rename(folder / part)
-    record = {
-        "schema_version": 1, "name": "main", "files": ["a.yaml", "b.yaml"], "seed": 7,
-        "overrides": {"seed": 7}, "command": "snakemake -k <b>", "started": "2026-11-29T02:00:00",
-        "config": parts.model_dump(mode="json"),
-    }  # fmt: skip
-    finished.write_json(folder / "experiment.json", record)
-    return folder
+    return finished.write_named(tmp_path, "main", parts)
 
 
 def test_the_command_makes_the_report_of_what_there_is(small, capsys):
@@ -282,8 +271,8 @@ def test_the_command_makes_the_report_of_what_there_is(small, capsys):
     assert (part["stage"], part["status"]) == ("certify", "failed")
     html = (small / "report.html").read_text(encoding="utf-8")
     assert "<script>" not in html and "x &lt; y &amp; &lt;script&gt;alert(1)" in html
-    assert "1 of 2 bounds" in html and "a.yaml, b.yaml; overrides: seed=7" in html
-    assert "snakemake -k &lt;b&gt;" in html and "2026-11-23 12:00 to 2026-11-23 12:01 UTC" in html
+    assert "1 of 2 bounds" in html and "base.yaml, main.yaml; overrides: seed=7" in html
+    assert "main.yaml -k &lt;b&gt;" in html and "2026-11-23 12:00 to 2026-11-23 12:01 UTC" in html
     # Mended: the same page as before, and the workflow's record is back.
     parts = finished.experiment(datasets={}, runs={})
     failure.clear(failure.path(small, "certify", "packing_d24"))
