@@ -44,7 +44,7 @@ def collect(experiment: Experiment, *, data: Path, results: Path) -> Results:
 def _add_dataset(found: Results, name: str, part: Dataset | Trajectory, data: Path) -> None:
     outputs = (data / f"{name}.run.json", data / f"{name}.zarr" / "zarr.json")
     try:
-        found.datasets.append(parts.dataset(name, part, part.seed, data))
+        found.datasets.append(parts.dataset(name, part, data))
     except (ResultError, OSError) as error:
         found.missing.append(Stage(name, part, "generate", data, outputs).missing(error))
 
@@ -77,8 +77,9 @@ def _add_bound(found: Results, name: str, part: Bound, results: Path) -> None:
     stage = Stage(name, part, "search", results, outputs)
     try:
         search = parts.search(name, part, seed, results)
-        verdict = results / "certify" / name / "verdict.json"
-        stage = Stage(name, part, "certify", results, (verdict,), records=(search.record,))
+        folder = results / "certify" / name
+        outputs = (folder / "verdict.json", folder / "run.json")
+        stage = Stage(name, part, "certify", results, outputs, records=(search.record,))
         found.bounds.append(verdicts.bound(name, part, seed, results, search))
     except (ResultError, OSError) as error:
         found.missing.append(stage.missing(error))

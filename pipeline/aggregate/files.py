@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -168,11 +168,12 @@ def read_metrics(path: Path) -> pd.DataFrame:
 
 
 def read_arrays(
-    path: Path, names: Sequence[str], unknown: Collection[str] = ()
+    path: Path, names: Sequence[str], unknown: Sequence[str] = ()
 ) -> dict[str, np.ndarray]:
-    """Return the arrays `names` of a .npz file; raises `ResultError`.
+    """Return the arrays `names` of a .npz file, all finite numbers; those in `unknown` also NaN.
 
-    All are finite numbers, but for NaN in those of `unknown`, where a value is not known.
+    Raises:
+        ResultError: the file is missing or damaged, or an array holds anything else.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -182,8 +183,9 @@ def read_arrays(
                 )
             arrays = {name: archive[name] for name in names}
         for name, array in arrays.items():
-            told = array[~np.isnan(array)] if name in unknown else array
-            if array.dtype.kind not in "fiu" or not array.size or not np.isfinite(told).all():
+            numbers = array.dtype.kind in "fiu" and array.size > 0
+            bad = np.isinf if name in unknown else lambda values: ~np.isfinite(values)
+            if not numbers or bad(array).any():
                 raise ValueError(f"{name}: expected finite numbers")
         return arrays
     except Exception as error:

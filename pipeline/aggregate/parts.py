@@ -22,15 +22,15 @@ from pipeline.store import layout, trajectory
 _FLOW = ("peak_dissipation", "peak_dissipation_time", "max_error", "resolution")
 _RAY = ("ray_distance", "ray_exact", "ray_prediction")
 _PINN_ARRAYS = ("exact", "prediction", "ray_time", *_RAY)
-# NaN where there is no closed form, and no time.
+# NaN where the exact solution is not known, or where there is no time.
 _UNKNOWN = ("exact", "ray_exact", "ray_time")
 _OPERATOR_ARRAYS = ("input", "truth", "prediction", "coordinates", "relative_l2")
 
 
-def dataset(name: str, part: Dataset | Trajectory, seed: int, data: Path) -> DatasetResult:
+def dataset(name: str, part: Dataset | Trajectory, data: Path) -> DatasetResult:
     """Return the data set: its store is complete, its record of this definition."""
     path = data / f"{name}.run.json"
-    record = checked_record(path, "generate", name, part, seed)
+    record = checked_record(path, "generate", name, part, part.seed)
     if isinstance(part, Trajectory):
         files.require(path, record["summary"], dict.fromkeys(_FLOW, (int, float)), "generate")
     _check_store(data / f"{name}.zarr")
@@ -45,9 +45,11 @@ def run(name: str, part: PinnRun | OperatorRun, seed: int, results: Path) -> Run
     metrics = files.read_metrics(folder / "metrics.parquet")
     file = folder / "prediction.npz"
     if isinstance(part, PinnRun):
-        prediction = files.read_arrays(file, _PINN_ARRAYS, _UNKNOWN)
-        fits = _same_shape(prediction, 1, "exact", "prediction") and _same_shape(
-            prediction, 1, *_RAY
+        prediction = files.read_arrays(file, _PINN_ARRAYS, unknown=_UNKNOWN)
+        fits = (
+            _same_shape(prediction, 1, "exact", "prediction")
+            and _same_shape(prediction, 1, *_RAY)
+            and _same_shape(prediction, 0, "ray_time")
         )
     else:
         prediction = files.read_arrays(file, _OPERATOR_ARRAYS)
@@ -78,15 +80,14 @@ def checked_record(path: Path, stage: str, name: str, part: BaseModel, seed: int
     """Return the record in `path` if it is of this configuration and seed."""
     record = files.read_record(path, stage=stage, name=name)
     checks = (
-        ("seed", seed, record["seed"] == seed),
+        ("seed", str(seed), record["seed"] == seed),
         ("config_digest", config_digest(part), is_result_of(part, record)),
     )
     for key, expected, agrees in checks:
         if not agrees:
-            got = str(record[key])
             raise files.OutdatedError(
-                f"{path}: {key}: expected {str(expected)[:12]} as in the experiment,"
-                f" got {got[:12]}; rerun {stage}"
+                f"{path}: {key}: expected {expected[:12]} as in the experiment,"
+                f" got {str(record[key])[:12]}; rerun {stage}"
             )
     return record
 

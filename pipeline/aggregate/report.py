@@ -32,6 +32,31 @@ Row = dict[str, Any]
 
 def render(results: Results) -> str:
     """Return the report: self-contained HTML, a pure function of `results`."""
+    return (
+        templates()
+        .get_template("report.html.j2")
+        .render(
+            colours=COLOURS,
+            counts=lacking.counts(results),
+            asked=lacking.asked(results),
+            missing=lacking.rows(results),
+            headlines=[*bounds.headlines(results.bounds), *_run_headlines(results)],
+            datasets=[_dataset_row(result) for result in results.datasets],
+            flows=[_flow_row(r) for r in results.datasets if isinstance(r.config, Trajectory)],
+            groups=_run_groups(results),
+            compared=comparison.rows(results),
+            dimensions=bounds.by_dimension(results.bounds),
+            bounds=_bounds(results),
+            figures=_figures(results),
+            stages=origin.stages(results),
+            environments=origin.environments(results),
+            experiment=results.experiment.model_dump(mode="json"),
+        )
+    )
+
+
+def templates() -> Environment:
+    """Return the templates of pages: they escape every text and refuse an unknown name."""
     environment = Environment(
         loader=PackageLoader("pipeline.aggregate"),
         autoescape=True,
@@ -40,23 +65,7 @@ def render(results: Results) -> str:
         lstrip_blocks=True,
     )
     environment.filters["yaml"] = _yaml
-    return environment.get_template("report.html.j2").render(
-        colours=COLOURS,
-        counts=lacking.counts(results),
-        asked=lacking.asked(results),
-        missing=lacking.rows(results),
-        headlines=[*bounds.headlines(results.bounds), *_run_headlines(results)],
-        datasets=[_dataset_row(result) for result in results.datasets],
-        flows=[_flow_row(r) for r in results.datasets if isinstance(r.config, Trajectory)],
-        groups=_run_groups(results),
-        compared=comparison.rows(results),
-        dimensions=bounds.by_dimension(results.bounds),
-        bounds=_bounds(results),
-        figures=_figures(results),
-        stages=origin.stages(results),
-        environments=origin.environments(results),
-        experiment=results.experiment.model_dump(mode="json"),
-    )
+    return environment
 
 
 def _figures(results: Results) -> Row:

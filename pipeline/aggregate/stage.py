@@ -20,7 +20,15 @@ INCOMPLETE = "incomplete.json"
 
 
 class IncompleteError(ResultError):
-    """The report is written, and parts of the experiment have no result."""
+    """The report is written, and parts of the experiment have no result: `results` says which."""
+
+    def __init__(self, report: Path, results: Results):
+        first, *others = results.missing
+        super().__init__(
+            f"{report}: {lacking.summary(results)}: {first.stage} {first.name}: {first.reason}"
+            + ("; the others are named there" if others else "")
+        )
+        self.results = results
 
 
 def run(experiment: config.Experiment, *, data: Path, results: Path, source: str) -> Results:
@@ -61,10 +69,5 @@ def run(experiment: config.Experiment, *, data: Path, results: Path, source: str
             ]
     print(f"aggregate: {len(table)} rows in {results / SUMMARY}, report {results / REPORT}")
     if found.missing:
-        first = found.missing[0]
-        raise IncompleteError(
-            f"{results / REPORT}: {lacking.summary(found)}:"
-            f" {first.stage} {first.name}: {first.reason}"
-            + ("; the others are named there" if len(found.missing) > 1 else "")
-        )
+        raise IncompleteError(results / REPORT, found)
     return found

@@ -89,14 +89,18 @@ def _measured(base: Row, record: dict[str, Any]) -> Iterator[Row]:
     for quantity, number in {**record["summary"], **costs}.items():
         if isinstance(number, bool) or not isinstance(number, (int, float)):
             continue
-        unit = unit_of(quantity.split("@")[0])
         yield base | {
-            "quantity": quantity, "value": float(number), "label": "empirical", "unit": unit
+            "quantity": quantity, "value": float(number), "label": "empirical",
+            "unit": unit(quantity),
         }  # fmt: skip
 
 
-def unit_of(quantity: str) -> str:
-    """Return the unit of a number of a run record, which the end of its name tells: 1 if none."""
+def unit(quantity: str) -> str:
+    """Return the unit of a number of a run record, which the end of its name tells: 1 if none.
+
+    `quantity@...` is the same on another grid.
+    """
+    quantity = quantity.split("@")[0]
     if quantity.endswith("_per_second"):
         return "1/s"
     if quantity.startswith("seconds_") or quantity.endswith("_s"):

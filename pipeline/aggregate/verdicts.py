@@ -121,7 +121,7 @@ def _check_proved(path: Path, content: dict[str, Any], part: Bound) -> None:
         if content[key] != expected:
             raise ResultError(
                 f"{path}: {key}: expected {expected!r} as in the experiment,"
-                f" got {str(content[key])[:60]!r}; rerun certify"
+                f" got {repr(content[key])[:60]}; rerun certify"
             )
     if content.get("failed_condition") is not None:
         raise ResultError(f"{path}: failed_condition: expected null when proved; rerun certify")

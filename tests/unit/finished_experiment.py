@@ -131,7 +131,7 @@ def write_store(store: Path, part, seed: int) -> None:
         for index in range(count):
             at = [index] + [0] * (len(shape) - 1)
             file = layout.block_file(store, name, at)
-            file.parent.mkdir(parents=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(b"0")
             shards[name].append({"at": at, "size": 1, "file_crc32": 0, "block_crc32": 0})
     attributes = {
@@ -266,7 +266,7 @@ def write_all(root: Path, parts: config.Experiment) -> tuple[Path, Path]:
     """Write everything `parts` names below `root`; return the data and results folders."""
     data, results = root / "data", root / "results"
     for name, dataset in parts.datasets.items():
-        write_store(data / f"{name}.zarr", dataset, parts.seed)
+        write_store(data / f"{name}.zarr", dataset, dataset.seed)
         if isinstance(dataset, config.Trajectory):
             write_record(
                 data / f"{name}.run.json", "generate", name, dataset, dataset.seed,
@@ -284,3 +284,21 @@ def write_all(root: Path, parts: config.Experiment) -> tuple[Path, Path]:
     for name, bound in parts.bounds.items():
         write_bound(results, name, bound, parts.seed)
     return data, results
+
+
+def write_named(root: Path, name: str, parts: config.Experiment) -> Path:
+    """Write `parts` as the experiment `name` and the record of its start; return its results."""
+    results = root / "results" / name
+    for run, part in parts.runs.items():
+        write_run(results, run, part, parts.seed)
+    for bound, part in parts.bounds.items():
+        write_bound(results, bound, part, parts.seed)
+    write_all(root, parts.model_copy(update={"runs": {}, "bounds": {}}))
+    started = {
+        "schema_version": 1, "name": name, "files": ["base.yaml", f"{name}.yaml"],
+        "overrides": {"seed": parts.seed}, "seed": parts.seed, "started": "2026-11-29T02:00:00",
+        "command": f"snakemake --configfile base.yaml {name}.yaml -k <b>",
+        "config": parts.model_dump(mode="json"),
+    }  # fmt: skip
+    write_json(results / "experiment.json", started)
+    return results
