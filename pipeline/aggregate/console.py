@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.aggregate import lacking
+from pipeline.aggregate import baselines, lacking
 from pipeline.aggregate.collect import Results
 from pipeline.aggregate.describe import problem_title
 from pipeline.aggregate.quantities import duration, gap_text, percent, short, shorten_above
@@ -44,12 +44,13 @@ def cut(line: str, width: int) -> str:
 
 
 def _runs(results: Results) -> Iterator[tuple[str, ...]]:
-    yield "run", "relative L2", "skill", "wall time", "problem"
+    yield "run", "relative L2", "without learning", "skill", "wall time", "problem"
     for run in results.runs:
         summary = run.record["summary"]
         yield (
             run.name,
             percent(summary["relative_l2"]),
+            str(baselines.of_run(run.config, summary)[0]),
             short(summary.get("skill")),
             duration(run.record["wall_time_s"]),
             problem_title(run.config, results.experiment),

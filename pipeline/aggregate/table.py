@@ -19,6 +19,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.aggregate import baselines
 from pipeline.aggregate.collect import BoundResult, Missing, Results
 from pipeline.aggregate.comparison import comparison
 from pipeline.aggregate.describe import dimension, formulation_title, method_title, problem_title
@@ -35,38 +36,6 @@ COLUMNS = {
     "unit": "str",
     "dim": "Int64",
     "detail": "str",
-}
-_UNITS = {
-    "relative_l2": "1",
-    "relative_l2_standard_error": "1",
-    "error_bound": "1",
-    "relative_error_bound": "1",
-    "trivial_relative_l2": "1",
-    "skill": "1",
-    "skill_standard_error": "1",
-    "samples_per_second": "1/s",
-    "seconds_per_sample": "s",
-    "num_parameters": "1",
-    "bytes": "B",
-    "held_out_residual": "1",
-    "held_out_residual_standard_error": "1",
-    "stopped_at_step": "1",
-    "best_step": "1",
-    "num_samples": "1",
-    "num_steps": "1",
-    "degree": "1",
-    "relative_gap_to_known": "1",
-    "max_error": "1",
-    "num_snapshots": "1",
-    "seconds_per_step": "s",
-    "max_divergence": "1",
-    "initial_energy": "1",
-    "final_energy": "1",
-    "peak_dissipation": "1",
-    "peak_dissipation_time": "1",
-    "resolution": "1",
-    "wall_time_s": "s",
-    "peak_memory_mb": "MB",
 }
 Row = dict[str, Any]
 
@@ -97,7 +66,10 @@ def _runs(results: Results) -> Iterator[Row]:
             "detail": f"{problem_title(result.config, results.experiment)};"
             f" {method_title(result.config)}",
         }
-        yield from _measured(base, result.record)
+        summary = result.record["summary"]
+        for row in _measured(base, result.record):
+            told = baselines.meaning(result.config, summary, row["quantity"])
+            yield row | {"detail": f"{base['detail']}; {told}"} if told else row
         last_step = {"num_steps": int(result.metrics["step"].max())}
         yield from _measured(base, {"summary": last_step})
         if found := comparison(result):
@@ -123,9 +95,19 @@ def _measured(base: Row, record: dict[str, Any]) -> Iterator[Row]:
         }  # fmt: skip
 
 
-def unit(quantity: str) -> str | None:
-    """Return the unit of a measured number; `quantity@...` is the same on another grid."""
-    return _UNITS.get(quantity.split("@")[0])
+def unit(quantity: str) -> str:
+    """Return the unit of a number of a run record, which the end of its name tells: 1 if none.
+
+    `quantity@...` is the same on another grid.
+    """
+    quantity = quantity.split("@")[0]
+    if quantity.endswith("_per_second"):
+        return "1/s"
+    if quantity.startswith("seconds_") or quantity.endswith("_s"):
+        return "s"
+    if quantity.endswith("_mb"):
+        return "MB"
+    return "B" if "bytes" in quantity.split("_") else "1"
 
 
 def _bound(result: BoundResult) -> list[Row]:
