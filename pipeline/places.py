@@ -63,9 +63,9 @@ def _check_results(results: Path, names: dict[str, Iterable[str]]) -> None:
 
     Files are known as ours by a record beside them or in the experiment's folder.
     """
-    for part in (*names, "state", "failed"):
-        if os.path.lexists(results / part):
-            disk.check_folder(results / part)
+    for child in (*names, "state", "failed"):
+        if os.path.lexists(results / child):
+            disk.check_folder(results / child)
     is_ours = any((results / record).exists() for record in ("experiment.json", "run.json"))
     folders = [(results / stage / name, _FILES[stage]) for stage in names for name in names[stage]]
     for folder, files in [(results, _REPORT), *folders]:

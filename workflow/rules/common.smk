@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cluster import preflight, slurm_request
 from pipeline import config as experiment_models
-from pipeline import disk, ownership, terminal, workspace
+from pipeline import disk, ownership, sizes, terminal, workspace
 from pipeline import experiment as reading
 from pipeline.config import NAME_PATTERN
 from pipeline.errors import PipelineError
@@ -22,7 +22,7 @@ terminal.tolerate()
 
 
 def read_experiment():
-    """Return the validated experiment and whose results these are.
+    """Return the files, the validated experiment in them, and its identity.
 
     A mistake ends Snakemake with one line, before any job.
     """
@@ -56,7 +56,7 @@ def read_experiment():
         sys.exit(str(error))
     config.clear()
     config.update(whole)
-    return experiment, owner
+    return layers, experiment, owner
 
 
 def is_on_cluster():
@@ -71,7 +71,8 @@ def is_on_cluster():
 def has_a_ray():
     """Return whether the command line names a running Ray, where training then has its workers."""
     asked = workflow.resource_settings.overwrite_resources.get("train", {})
-    return bool(getattr(asked.get("ray_address"), "value", asked.get("ray_address")))
+    address = asked.get("ray_address")
+    return bool(getattr(address, "raw", address))
 
 
 def named(file):
@@ -80,7 +81,7 @@ def named(file):
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-experiment, owner = read_experiment()
+layers, experiment, owner = read_experiment()
 # Results and logs of this experiment alone; data sets are shared.
 R, LOGS = owner.results.as_posix(), f"logs/{owner.name}"
 
@@ -179,6 +180,10 @@ def check_cluster():
         for job in workflow.dag.needrun_jobs()
         if not job.is_local
     }
+    # Runs share a request and differ in what they need.
+    unfit = [line for job in workflow.dag.needrun_jobs() for line in misfits_of(job)]
+    if unfit:
+        sys.exit("\n".join(unfit))
     requests = [*jobs, *(again for job in jobs.values() for again in retries(job))]
     found = preflight.check(requests, workflow.executor_settings.status_command)
     if found.problems:
@@ -188,6 +193,20 @@ def check_cluster():
     remember_min_job_age()
     # A job that is queued again goes on with its log; SLURM would begin it anew.
     os.environ.setdefault("SBATCH_OPEN_MODE", "append")
+
+
+def misfits_of(job):
+    """Return a line for each number of workers, or size, that is more than the job asks for."""
+    if job.is_local or job.resources.get("ray_address"):
+        return []
+    asked = slurm_request.Request.of(job.name, job.threads, job.resources)
+    # Networks on a GPU do not need the memory of the node.
+    bytes_asked = asked.memory_mb and asked.memory_mb * asked.nodes * 2**20
+    room = sizes.Room(
+        asked.cpus, None if asked.gpus else bytes_asked, f"the request of {job.name}"
+    )
+    found = sizes.job_misfits(experiment, job.wildcards_dict, room)
+    return [reading.complain(layers, *misfit) for misfit in found]
 
 
 def remember_min_job_age():
