@@ -20,7 +20,8 @@ def check_inputs(experiment: Experiment, data: Path) -> None:
     of the definition that the experiment gives it: another experiment may use it.
 
     Raises:
-        StoreError: a store of this experiment is half-written, damaged, or of another definition.
+        StoreError: a store of this experiment is half-written, damaged, of another definition, or
+            less accurate than the tolerance of this experiment asks for.
         CheckpointError: an initial checkpoint is missing, damaged or of another model.
     """
     for name, part in experiment.datasets.items():
@@ -29,6 +30,7 @@ def check_inputs(experiment: Experiment, data: Path) -> None:
         if (store / "zarr.json").exists():
             check_any_store(store)
             check_definition(name, part, store)
+            layout.check_tolerance(store, part)
     for name, run in experiment.runs.items():
         if run.initial_checkpoint is None:
             continue

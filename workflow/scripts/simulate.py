@@ -8,7 +8,7 @@ from pipeline import console
 with console.stage(snakemake.log[0], snakemake.output[0], snakemake.params.failed):
     arguments = {
         "ranks": snakemake.resources.tasks,
-        "dataset": json.dumps(snakemake.params.config),
+        "dataset": json.dumps(snakemake.config["datasets"][snakemake.wildcards.dataset]),
         "name": snakemake.wildcards.dataset,
         "seed": snakemake.params.seed,
         "store": snakemake.output.store.removesuffix("/zarr.json"),
