@@ -37,13 +37,20 @@ localrules:
 rule all:
     default_target: True
     input:
+        lambda wildcards: everything(),
         rules.aggregate.output,
 
 
 # Not reached by a dry run.
 onstart:
     check_cluster()
+    write_down_the_start()
 
 
 onsuccess:
     print(closing_table())
+
+
+# With --keep-going, after all that does not need what failed.
+onerror:
+    report_what_there_is()

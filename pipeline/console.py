@@ -1,18 +1,20 @@
-"""What a stage says: on the screen and in its log, with one line for a foreseen failure."""
+"""What a stage says: on the screen and in its log, with one line for any failure."""
 
 import os
+import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pipeline import disk, ownership
+from pipeline import disk, failure, last_words, ownership, terminal
 from pipeline.errors import PipelineError
 
 
 @contextmanager
-def stage(log: Path | str, output: Path | str) -> Iterator[None]:
+def stage(log: Path | str, output: Path | str, failed: Path | str | None = None) -> Iterator[None]:
     """Copy all output of this process and its children to `log` while showing it.
 
     The process ends with the Snakemake that started it.
@@ -20,11 +22,18 @@ def stage(log: Path | str, output: Path | str) -> Iterator[None]:
     Args:
         log: file of the copy.
         output: what the stage writes; its file system is named if it is full.
+        failed: where the report finds why the stage failed (`failure.path`), if it does.
 
     Raises:
-        SystemExit: status 1 after printing the one line of a `PipelineError`.
+        SystemExit: status 1 after printing one line: that of a `PipelineError`, or of a defect
+            of ours, whose traceback is in `log` alone.
     """
+    terminal.tolerate()
     ownership.follow_owner()
+    record = Path(failed) if failed else None
+    if record:
+        # A process that is killed says nothing more: until it ends well, this is what is known.
+        failure.write(record, reason=f"started, and has not ended: killed, or at work; see {log}")
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     # Copied below the level of Python's streams, so that workers' output is caught as well.
     tee = subprocess.Popen(["tee", str(log)], stdin=subprocess.PIPE, start_new_session=True)
@@ -36,12 +45,26 @@ def stage(log: Path | str, output: Path | str) -> Iterator[None]:
     os.dup2(tee.stdin.fileno(), 2)
     tee.stdin.close()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    defect = ""
     try:
-        with disk.explained(Path(output)):
+        with (
+            last_words.on_behalf(f"process {os.getpid()}, log {log}"),
+            disk.explained(Path(output)),
+        ):
             yield
+        if record:
+            failure.clear(record)
     except PipelineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        _fail(str(error), record)
+    except SystemExit as ending:
+        # Ray answers SIGTERM so.
+        if ending.code == signal.SIGTERM:
+            _fail("ended by SIGTERM, as by scancel, a time limit or Snakemake's end", record)
+        raise
+    except Exception as error:
+        defect = traceback.format_exc()
+        told = failure.one_line(f"{type(error).__name__}: {error}")
+        _fail(f"{told[:300]}; a defect: its traceback is in {log}", record)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -50,3 +73,13 @@ def stage(log: Path | str, output: Path | str) -> Iterator[None]:
         # A helper process that outlives the stage (a resource tracker, say) may hold the pipe.
         with suppress(subprocess.TimeoutExpired):
             tee.wait(timeout=2)
+        if defect:
+            with suppress(OSError), Path(log).open("a", encoding="utf-8") as file:
+                file.write(defect)
+
+
+def _fail(reason: str, record: Path | None) -> None:
+    print(f"error: {reason}", file=sys.stderr)
+    if record:
+        failure.write(record, reason=reason)
+    sys.exit(1)

@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,15 +81,35 @@ class Checkout:
                 jobs.add(f"{rule[1]}:{name[1]}" if name else rule[1])
         return jobs
 
+    @contextmanager
+    def changed(self, change: dict[str, object], file: str = SMOKE) -> Iterator[None]:
+        """Change keys of an experiment file, as a user edits it, and take that back."""
+        path = self.root / file
+        original = path.read_text(encoding="utf-8")
+        path.write_text(yaml.safe_dump(_merged(yaml.safe_load(original), change)), "utf-8")
+        try:
+            yield
+        finally:
+            path.write_text(original, encoding="utf-8")
+
     def numbers(self) -> dict[str, object]:
         """Return all numbers of the results that a rerun must repeat exactly."""
         found: dict[str, object] = {}
         for path in sorted((self.root / "data").glob("*.zarr/zarr.json")):
             found[str(path.relative_to(self.root))] = json.loads(path.read_text())
-        for path in sorted((self.root / "results/train").glob("*/metrics.parquet")):
+        for path in sorted((self.root / "results").glob("*/train/*/metrics.parquet")):
             table = pd.read_parquet(path).drop(columns="elapsed_s")
             found[str(path.relative_to(self.root))] = table.to_dict("list")
-        for path in sorted((self.root / "results/certify").glob("*/verdict.json")):
+        for path in sorted((self.root / "results").glob("*/certify/*/verdict.json")):
             verdict = json.loads(path.read_text())
             found[str(path.relative_to(self.root))] = (verdict["status"], verdict["bound"])
         return found
+
+
+def _merged(base: dict[str, object], change: dict[str, object]) -> dict[str, object]:
+    both = {
+        key: _merged(base[key], value)
+        for key, value in change.items()
+        if isinstance(value, dict) and isinstance(base.get(key), dict)
+    }
+    return base | change | both

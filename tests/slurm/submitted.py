@@ -13,7 +13,7 @@ from jobs import assert_nothing_left, jobs_of, running
 from virtual_cluster import VirtualCluster, environment, wait_until
 
 FAULTS = "tests/slurm/faults.yaml"
-TRAINED = "results/train/ball/run.json"
+TRAINED = "results/faults/train/ball/run.json"
 # The SLURM executor's pause between two looks at its jobs grows by ten seconds each time, to three
 # minutes; here it stays at five seconds.
 IMPATIENT = """
@@ -61,7 +61,7 @@ class Submitted:
 
     def snapshots(self) -> list[Path]:
         """Return the saved states of unfinished runs."""
-        return list((self.checkout.root / "results/state").rglob("snapshot.pt"))
+        return list((self.checkout.root / "results/faults/state").rglob("snapshot.pt"))
 
     def wait_until(self, happened: Callable[[], object], what: str, timeout_s: float = 300) -> None:
         """Return as soon as `happened()`; fail if Snakemake ends before that."""
@@ -94,5 +94,5 @@ class Submitted:
 
 def result(checkout: Checkout) -> tuple[dict[str, object], bytes]:
     """Return the numbers and the trained parameters of the run, to the last bit."""
-    weights = checkout.root / "results/train/ball/checkpoint/model.pt"
+    weights = checkout.root / "results/faults/train/ball/checkpoint/model.pt"
     return checkout.numbers(), weights.read_bytes()

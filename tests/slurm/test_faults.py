@@ -44,7 +44,7 @@ def submit(slurm, tmp_path):
 def assert_undisturbed(run: Submitted, expected) -> None:
     """Check what holds after every fault: complete, right, and nothing left."""
     assert result(run.checkout) == expected
-    assert not list((run.checkout.root / "results/state").rglob("*.*"))
+    assert not list((run.checkout.root / "results/faults/state").rglob("*.*"))
     assert not run.cluster.run("squeue", "--noheader").stdout
 
 
@@ -150,7 +150,7 @@ def test_a_node_that_only_seems_dead(slurm, repaired, submit, expected):
     for daemon in slurm.nodes[node].find("slurmd"):
         daemon.kill()
     run.hurry()
-    lock = str(run.checkout.root / "results/state/train/ball.lock")
+    lock = str(run.checkout.root / "results/faults/state/train/ball.lock")
     other = next(machine for name, machine in slurm.nodes.items() if name != node)
     run.wait_until(lambda: opened(lock, other.processes()), "the second writer at the lock")
     assert (run.checkout.root / lock).read_text().endswith(f"on {node}, job {job['JobId']}")

@@ -22,7 +22,7 @@ def test_a_group_of_runs_is_one_job_that_fits_on_a_node(slurm, tmp_path):
     (tmp_path / "many.yaml").write_text(f"schema_version: 1\nseed: 7\nruns:{runs}")
     checkout.ask_for("train", mem_mb=2000, runtime=20)
     groups = ("--groups", "train=small", "--group-components", f"small={len(SEEDS)}", "--")
-    made = [f"results/train/ball_{seed}/run.json" for seed in SEEDS]
+    made = [f"results/many/train/ball_{seed}/run.json" for seed in SEEDS]
     process = start(slurm, checkout, *groups, *made, files=("many.yaml",))
     assert process.wait(timeout=400) == 0, said(checkout)
     (job,) = jobs_of(slurm, checkout)

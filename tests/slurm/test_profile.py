@@ -78,7 +78,7 @@ def test_a_second_run_submits_nothing(slurm, submitted):
 def test_a_job_killed_for_its_memory_is_retried_with_more(slurm, tmp_path):
     checkout = Checkout.copy_to(tmp_path)
     checkout.ask_for("search", mem_mb="150 * attempt ** 5")
-    done = submit(slurm, checkout, "--retries=2", "results/search/packing_d8/candidate.json")
+    done = submit(slurm, checkout, "--retries=2", "results/smoke/search/packing_d8/candidate.json")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning: search (attempt 3): resources: expected at most what" in done.stderr
     first, second = jobs_of(slurm, checkout)
@@ -99,7 +99,7 @@ def test_ctrl_c_leaves_no_job_and_no_process_behind(slurm, tmp_path):
         start_new_session=True,
     )
     # A training job that trains: its workers are processes of their own.
-    started = tmp_path / "logs/train/ball_sdgd.log"
+    started = tmp_path / "logs/smoke/train/ball_sdgd.log"
     wait_until(lambda: started.exists() and started.stat().st_size, "a training job", 300)
     assert any(job["JobState"] == "RUNNING" for job in jobs_of(slurm, checkout))
     assert any(node.processes() for node in slurm.nodes.values())

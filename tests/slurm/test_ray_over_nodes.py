@@ -16,17 +16,21 @@ SETTINGS = ("--set-resources", *(f"train:{x}" for x in TWO_NODES), "--")
 RUNS = ("ball_sdgd", "waves_fno")
 # Long enough to be disturbed.
 LONG = """
+name: long
 runs:
   ball_sdgd: {train: {num_steps: 4000, evaluate_every: 500, checkpoint_every: 100}}
 """
-TARGET = "results/train/ball_sdgd/run.json"
+ELASTIC = "{name: long, runs: {ball_sdgd: {train: {num_workers: [1, 2]}}}}"
+TARGET = "results/long/train/ball_sdgd/run.json"
 
 
 @pytest.fixture(scope="module")
 def trained(slurm, tmp_path_factory):
     """A checkout in which two runs have trained at a time, each over both nodes; its workers."""
     checkout = Checkout.copy_to(tmp_path_factory.mktemp("nodes"))
-    process = start(slurm, checkout, *SETTINGS, *(f"results/train/{x}/run.json" for x in RUNS))
+    process = start(
+        slurm, checkout, *SETTINGS, *(f"results/smoke/train/{x}/run.json" for x in RUNS)
+    )
     seen = set()
 
     def over() -> bool:
@@ -48,14 +52,14 @@ def test_each_job_has_two_nodes_and_a_worker_on_each(slurm, trained):
 
 
 def test_the_numbers_are_those_of_a_single_node(trained, finished):
-    ours = {key: x for key, x in trained[0].numbers().items() if key.startswith("results/train")}
+    ours = {key: x for key, x in trained[0].numbers().items() if "/train/" in key}
     assert len(ours) == 2
     assert ours.items() <= finished.numbers().items()
 
 
 def test_a_user_is_told_where_the_dashboard_is(trained):
     for name in RUNS:
-        lines = (trained[0].root / f"logs/train/{name}.log").read_text().splitlines()
+        lines = (trained[0].root / f"logs/smoke/train/{name}.log").read_text().splitlines()
         assert lines[0].startswith("Ray nodes:     waiting for n")
         assert lines[1].startswith("Ray dashboard: http://127.0.0.1:")
         assert "ssh -N -L " in lines[2] and "-J login n" in lines[2]
@@ -80,7 +84,7 @@ def test_the_head_of_ray_is_killed(slurm, straight, tmp_path):
     checkout = Checkout.copy_to(tmp_path)
     (tmp_path / "long.yaml").write_text(LONG)
     process = start(slurm, checkout, *SETTINGS, TARGET, files=(SMOKE, "long.yaml"))
-    state = tmp_path / "results/state/train/ball_sdgd"
+    state = tmp_path / "results/long/state/train/ball_sdgd"
     wait_until(lambda: next(state.glob("*/snapshot.pt"), None), "a snapshot", 180)
     ((head,),) = running(slurm, "gcs_server").values()
     head.kill()
@@ -93,11 +97,11 @@ def test_the_head_of_ray_is_killed(slurm, straight, tmp_path):
 def test_training_goes_on_without_a_lost_node(slurm, straight, tmp_path, repaired):
     checkout = Checkout.copy_to(tmp_path)
     (tmp_path / "long.yaml").write_text(LONG)
-    (tmp_path / "elastic.yaml").write_text("runs: {ball_sdgd: {train: {num_workers: [1, 2]}}}")
+    (tmp_path / "elastic.yaml").write_text(ELASTIC)
     extra = [*SETTINGS[:-1], "train:slurm_extra=--no-kill", "--"]
     files = (SMOKE, "long.yaml", "elastic.yaml")
     process = start(slurm, checkout, *extra, TARGET, files=files)
-    state = tmp_path / "results/state/train/ball_sdgd"
+    state = tmp_path / "results/long/state/train/ball_sdgd"
     wait_until(lambda: next(state.glob("*/snapshot.pt"), None), "a snapshot", 180)
     (job,) = jobs_of(slurm, checkout, "train")
     (lost,) = {"n1", "n2"} - {job["BatchHost"]}

@@ -45,9 +45,12 @@ def test_a_mistake_in_an_overlay(finished, tmp_path, overlay, key):
 @pytest.mark.parametrize(
     ("target", "line"),
     [
-        ("results/train/ball_sgdd/run.json", "runs.ball_sgdd: expected one of the 2 runs"),
+        ("results/smoke/train/ball_sgdd/run.json", "runs.ball_sgdd: expected one of the 2 runs"),
         ("data/wave.zarr/zarr.json", "datasets.wave: expected one of the 2 datasets"),
-        ("results/certify/packing_d9/verdict.json", "bounds.packing_d9: expected one of the 1"),
+        (
+            "results/smoke/certify/packing_d9/verdict.json",
+            "bounds.packing_d9: expected one of the 1",
+        ),
     ],
 )
 def test_a_name_that_the_experiment_does_not_have(finished, target, line):
@@ -93,8 +96,8 @@ def test_a_half_written_store(finished, store):
 
 def test_a_checkpoint_of_another_model(finished, tmp_path):
     path = tmp_path / "overlay.yaml"
-    start = {"initial_checkpoint": "results/train/ball_sdgd/checkpoint"}
+    start = {"initial_checkpoint": "results/smoke/train/ball_sdgd/checkpoint"}
     path.write_text(yaml.safe_dump({"runs": {"waves_fno": start}}))
     line = refusal(finished, str(path))
     assert "runs.waves_fno.initial_checkpoint" in line
-    assert "results/train/ball_sdgd/checkpoint" in line and "expected" in line
+    assert "results/smoke/train/ball_sdgd/checkpoint" in line and "expected" in line

@@ -44,14 +44,14 @@ def test_killed_twice_the_workflow_ends_with_the_same_numbers(finished, tmp_path
     assert not (tmp_path / "data/waves.zarr/zarr.json").exists()
     store = tmp_path / "data/waves.zarr/zarr.json"
     # A PINN needs no data: it may have a checkpoint before the store is complete.
-    trained = any_match(tmp_path, "results/state/train/*/**/*.pt")
+    trained = any_match(tmp_path, "results/smoke/state/train/*/**/*.pt")
     kill_when(checkout, lambda: store.exists() and trained())
     written = store.stat().st_mtime_ns
     done = checkout.snakemake()
     assert done.returncode == 0, done.stdout + done.stderr
     assert store.stat().st_mtime_ns == written, "the complete store was not reused"
     assert checkout.numbers() == finished.numbers()
-    assert not list((tmp_path / "results/state").rglob("*.pt"))
+    assert not list((tmp_path / "results/smoke/state").rglob("*.pt"))
 
 
 def test_a_search_goes_on_from_its_last_iterate_to_the_stored_certificate(tmp_path):
@@ -60,13 +60,13 @@ def test_a_search_goes_on_from_its_last_iterate_to_the_stored_certificate(tmp_pa
     bounds = {"leech": {"formulation": formulation, "solver": {"precision_bits": 768}}}
     file = tmp_path / "leech.yaml"
     file.write_text(yaml.safe_dump({"schema_version": 1, "seed": 1, "bounds": bounds}))
-    target, files = "results/search/leech/candidate.json", (str(file),)
-    saved = any_match(tmp_path, "results/state/search/leech/*/state.json")
+    target, files = "results/leech/search/leech/candidate.json", (str(file),)
+    saved = any_match(tmp_path, "results/leech/state/search/leech/*/state.json")
     kill_when(checkout, saved, target, files=files)
     assert not (tmp_path / target).exists()
     done = checkout.snakemake(target, files=files)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "leech: goes on from degree " in (tmp_path / "logs/search/leech.log").read_text()
+    assert "leech: goes on from degree " in (tmp_path / "logs/leech/search/leech.log").read_text()
     golden = ROOT / "tests/golden/certificates/n24_two_point.json"
     assert json.loads((tmp_path / target).read_text()) == json.loads(golden.read_text())
-    assert not (tmp_path / "results/state/search/leech").exists()
+    assert not (tmp_path / "results/leech/state/search/leech").exists()

@@ -75,6 +75,8 @@ def test_the_added_experiment_learns_the_solution(extended):
     )
     done = extended.snakemake(files=(EXPERIMENT,))
     assert done.returncode == 0, done.stdout + done.stderr
-    record = json.loads((extended.root / "results/train/reaction_d20/run.json").read_text())
+    record = json.loads(
+        (extended.root / "results/reaction/train/reaction_d20/run.json").read_text()
+    )
     assert record["summary"]["skill"] > 3
-    assert "reaction, d = 20" in (extended.root / "results/report.html").read_text()
+    assert "reaction, d = 20" in (extended.root / "results/reaction/report.html").read_text()

@@ -7,13 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import yaml
 
 pytestmark = pytest.mark.slow
 
 TRAIN = {"train:waves_fno", "train:ball_sdgd"}
 GENERATE = {"generate:waves", "simulate:vortex"}
-EVERYTHING = TRAIN | GENERATE | {"search:packing_d8", "certify:packing_d8", "aggregate"}
 
 
 @contextmanager
@@ -29,11 +27,11 @@ def edited(path: Path):
 
 def test_the_run_ends_with_a_table_and_the_report(finished):
     closing = (finished.root / "first_run.txt").read_text()
-    assert "proved" in closing and "results/report.html" in closing
-    for name in ("results/summary.parquet", "results/report.html", "results/run.json"):
-        assert (finished.root / name).stat().st_size > 0
+    assert "proved" in closing and "results/smoke/report.html" in closing
+    for name in ("summary.parquet", "report.html", "run.json", "experiment.json"):
+        assert (finished.root / "results/smoke" / name).stat().st_size > 0
     for folder in ("train/waves_fno", "train/ball_sdgd", "search/packing_d8", "certify/packing_d8"):
-        assert (finished.root / "results" / folder / "run.json").exists()
+        assert (finished.root / "results/smoke" / folder / "run.json").exists()
 
 
 def test_a_second_run_does_nothing(finished):
@@ -72,32 +70,49 @@ def test_forcing_a_rule_reruns_it_and_what_depends_on_it(finished):
 
 
 @pytest.mark.parametrize(
-    ("overlay", "expected"),
+    ("change", "expected"),
     [
-        ({"seed": 8}, EVERYTHING),
         ({"runs": {"ball_sdgd": {"train": {"num_steps": 70}}}}, {"train:ball_sdgd", "aggregate"}),
         # The workers divide the work and shape no number; the report names the experiment.
         ({"runs": {"ball_sdgd": {"train": {"num_workers": [1, 3]}}}}, {"aggregate"}),
-        (
-            {"datasets": {"waves": {"problem": {"viscosity": 0.2}}}},
-            {"generate:waves", "train:waves_fno", "aggregate"},
-        ),
-        ({"datasets": {"vortex": {"num_snapshots": 2}}}, {"simulate:vortex", "aggregate"}),
         (
             {"bounds": {"line": {"formulation": {"kind": "two_point", "dim": 1, "degree": 11}}}},
             {"search:line", "certify:line", "aggregate"},
         ),
     ],
 )
-def test_an_overlay_reruns_what_it_changes(finished, tmp_path, overlay, expected):
-    path = tmp_path / "overlay.yaml"
-    path.write_text(yaml.safe_dump(overlay))
-    assert finished.scheduled(files=("tests/workflow/smoke.yaml", str(path))) == expected
+def test_a_change_of_the_experiment_reruns_what_it_changes(finished, change, expected):
+    with finished.changed(change):
+        assert finished.scheduled() == expected
+
+
+@pytest.mark.parametrize(
+    ("lost", "expected"),
+    [
+        ("data/waves.zarr", {"generate:waves", "train:waves_fno", "aggregate"}),
+        ("data/vortex.run.json", {"simulate:vortex", "aggregate"}),
+        ("results/smoke/train/ball_sdgd/metrics.parquet", {"train:ball_sdgd", "aggregate"}),
+        ("results/smoke/train/waves_fno/checkpoint", {"train:waves_fno", "aggregate"}),
+        (
+            "results/smoke/search/packing_d8/candidate.json",
+            {"search:packing_d8", "certify:packing_d8", "aggregate"},
+        ),
+        ("results/smoke/certify/packing_d8/verdict.json", {"certify:packing_d8", "aggregate"}),
+        ("results/smoke/report.html", {"aggregate"}),
+    ],
+)
+def test_what_is_deleted_is_made_anew(finished, tmp_path, lost, expected):
+    path = finished.root / lost
+    path.rename(tmp_path / "lost")
+    try:
+        assert finished.scheduled() == expected
+    finally:
+        (tmp_path / "lost").rename(path)
 
 
 def test_a_bare_snakemake_plans_the_main_job(finished):
     jobs = finished.scheduled(files=())
-    assert {"generate:burgers_nu1e-1", "generate:darcy_64", "train:burgers_fno"} <= jobs
+    assert {"generate:burgers_nu1e-2", "generate:darcy_64", "train:burgers_fno"} <= jobs
     assert {"search:packing_d24", "certify:packing_d24", "aggregate"} <= jobs
 
 

@@ -8,31 +8,28 @@ rule aggregate:
             "data/{name}.run.json", name=experiment.datasets
         ),
         runs=lambda wildcards: expand(
-            "results/train/{name}/{file}",
-            name=experiment.runs,
-            file=["run.json", "metrics.parquet", "prediction.npz"],
+            f"{R}/train/{{name}}/{{file}}", name=experiment.runs, file=TRAINED
         ),
         searches=lambda wildcards: expand(
-            "results/search/{name}/{file}",
-            name=experiment.bounds,
-            file=["run.json", "trace.json", "candidate.json"],
+            f"{R}/search/{{name}}/{{file}}", name=experiment.bounds, file=SEARCHED
         ),
         verdicts=lambda wildcards: expand(
-            "results/certify/{name}/{file}",
-            name=experiment.bounds,
-            file=["run.json", "verdict.json"],
+            f"{R}/certify/{{name}}/{{file}}", name=experiment.bounds, file=CERTIFIED
         ),
         # The digest in params covers Python alone.
-        template=f"{workflow.basedir}/pipeline/aggregate/templates/report.html.j2",
+        templates=expand(
+            f"{workflow.basedir}/pipeline/aggregate/templates/{{file}}.j2",
+            file=["report.html", "style.css"],
+        ),
     output:
-        summary="results/summary.parquet",
-        table=SUMMARY,
-        report=report("results/report.html", caption="../report/report.rst"),
-        record="results/run.json",
+        summary=f"{R}/summary.parquet",
+        table=f"{R}/summary.txt",
+        report=report(f"{R}/report.html", caption="../report/report.rst"),
+        record=f"{R}/run.json",
     log:
-        "logs/aggregate.log",
+        f"{LOGS}/aggregate.log",
     benchmark:
-        "logs/benchmark/aggregate.tsv"
+        f"{LOGS}/benchmark/aggregate.tsv"
     threads: 1
     resources:
         mem_mb=1500,

@@ -3,14 +3,14 @@
 
 rule certify:
     input:
-        candidate="results/search/{bound}/candidate.json",
+        candidate=f"{R}/search/{{bound}}/candidate.json",
     output:
-        verdict="results/certify/{bound}/verdict.json",
-        record="results/certify/{bound}/run.json",
+        verdict=f"{R}/certify/{{bound}}/verdict.json",
+        record=f"{R}/certify/{{bound}}/run.json",
     log:
-        "logs/certify/{bound}.log",
+        f"{LOGS}/certify/{{bound}}.log",
     benchmark:
-        "logs/benchmark/certify/{bound}.tsv"
+        f"{LOGS}/benchmark/certify/{{bound}}.tsv"
     # A two-point proof is one Sturm chain after the other; boxes are proved side by side.
     threads: lambda wildcards: 2 if is_three_point(wildcards.bound) else 1
     resources:
@@ -21,6 +21,8 @@ rule certify:
         source=lambda wildcards: digest("pipeline.certify.verify"),
         seed=experiment.seed,
         # Not an output, so it survives a kill: the parts that are proved.
-        state="results/state/certify/{bound}.json",
+        state=f"{R}/state/certify/{{bound}}.json",
+        # Not an output: there if the stage failed, with the reason.
+        failed=f"{R}/failed/certify.{{bound}}.json",
     script:
         "../scripts/certify.py"

@@ -21,7 +21,9 @@ rule generate:
     params:
         config=stage_config("datasets", "dataset"),
         source=stage_source("datasets", "dataset"),
-        seed=experiment.seed,
+        seed=lambda wildcards: named_part("datasets", wildcards.dataset).seed,
+        # Not an output: there if the stage failed, with the reason.
+        failed="data/{dataset}.failed.json",
     script:
         "../scripts/generate.py"
 
@@ -49,6 +51,8 @@ rule simulate:
     params:
         config=stage_config("datasets", "dataset"),
         source=stage_source("datasets", "dataset"),
-        seed=experiment.seed,
+        seed=lambda wildcards: named_part("datasets", wildcards.dataset).seed,
+        # Not an output: there if the stage failed, with the reason.
+        failed="data/{dataset}.failed.json",
     script:
         "../scripts/simulate.py"

@@ -1,15 +1,15 @@
-# bounds.<name> -> results/search/<name>/candidate.json: a high-precision solve as a Ray task.
+# bounds.<name> -> R/search/<name>/candidate.json: a high-precision solve as a Ray task.
 
 
 rule search:
     output:
-        candidate="results/search/{bound}/candidate.json",
-        trace="results/search/{bound}/trace.json",
-        record="results/search/{bound}/run.json",
+        candidate=f"{R}/search/{{bound}}/candidate.json",
+        trace=f"{R}/search/{{bound}}/trace.json",
+        record=f"{R}/search/{{bound}}/run.json",
     log:
-        "logs/search/{bound}.log",
+        f"{LOGS}/search/{{bound}}.log",
     benchmark:
-        "logs/benchmark/search/{bound}.tsv"
+        f"{LOGS}/benchmark/search/{{bound}}.tsv"
     threads: 1
     resources:
         # "host:port" of a running Ray or "auto"; else the job starts one over its own nodes.
@@ -21,6 +21,8 @@ rule search:
         source=stage_source("bounds", "bound"),
         seed=experiment.seed,
         # Not an output, so it survives a kill: the last iterate, to resume from.
-        state="results/state/search/{bound}",
+        state=f"{R}/state/search/{{bound}}",
+        # Not an output: there if the stage failed, with the reason.
+        failed=f"{R}/failed/search.{{bound}}.json",
     script:
         "../scripts/search.py"

@@ -1,18 +1,22 @@
-# runs.<name> (+ its store) -> results/train/<name>/: torch workers under Ray Train.
+# runs.<name> (+ its store) -> R/train/<name>/: torch workers under Ray Train.
 
 
 rule train:
     input:
         store=store_of,
+        # A checkpoint of this experiment that the run starts from is made first.
+        initial=initial_of,
     output:
-        metrics="results/train/{run}/metrics.parquet",
-        prediction="results/train/{run}/prediction.npz",
-        checkpoint=directory("results/train/{run}/checkpoint"),
-        record="results/train/{run}/run.json",
+        metrics=f"{R}/train/{{run}}/metrics.parquet",
+        prediction=f"{R}/train/{{run}}/prediction.npz",
+        # The files and not the folder, which Snakemake would remove with all that lies in it.
+        weights=f"{R}/train/{{run}}/checkpoint/model.pt",
+        description=f"{R}/train/{{run}}/checkpoint/model.json",
+        record=f"{R}/train/{{run}}/run.json",
     log:
-        "logs/train/{run}.log",
+        f"{LOGS}/train/{{run}}.log",
     benchmark:
-        "logs/benchmark/train/{run}.tsv"
+        f"{LOGS}/benchmark/train/{{run}}.tsv"
     threads: num_workers
     resources:
         # "host:port" of a running Ray or "auto"; else the job starts one over its own nodes.
@@ -25,6 +29,8 @@ rule train:
         source=stage_source("runs", "run"),
         seed=experiment.seed,
         # Not an output, so it survives a kill: checkpoints to resume from.
-        state="results/state/train/{run}",
+        state=f"{R}/state/train/{{run}}",
+        # Not an output: there if the stage failed, with the reason.
+        failed=f"{R}/failed/train.{{run}}.json",
     script:
         "../scripts/train.py"

@@ -5,7 +5,7 @@ from pathlib import Path
 from pipeline import config, console
 from pipeline.datagen import stage
 
-with console.stage(snakemake.log[0], snakemake.output[0]):
+with console.stage(snakemake.log[0], snakemake.output[0], snakemake.params.failed):
     stage.run(
         config.Dataset.model_validate(snakemake.params.config),
         name=snakemake.wildcards.dataset,
