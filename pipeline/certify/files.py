@@ -49,7 +49,7 @@ def claim(path: Path, kind: str) -> dict[str, Any]:
     except (Rejected, ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict) or fields.get("kind") != kind:
-        raise NoVerdict(f"{path}: expected a {kind} or no file, got another; choose another name")
+        raise NoVerdict(f"{path}: expected a {kind} or no file, got another; move it away")
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, " " * _ROOM).unlink()
     return fields

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from pipeline import config, console, provenance
+from pipeline.certify.files import NoVerdict
 from pipeline.certify.verify import verdict
+from pipeline.errors import ResultError
 
 bound = config.Bound.model_validate(snakemake.params.config)
 who = {"name": snakemake.wildcards.bound, "seed": snakemake.params.seed}
@@ -15,9 +17,11 @@ with (
         record, stage="certify", config=bound, source=snakemake.params.source, **who
     ) as summary,
 ):
-    found = verdict(
-        Path(snakemake.input.candidate), snakemake.threads, Path(snakemake.params.state)
-    )
+    candidate, state = Path(snakemake.input.candidate), Path(snakemake.params.state)
+    try:
+        found = verdict(candidate, snakemake.threads, state)
+    except NoVerdict as error:
+        raise ResultError(str(error)) from None
     provenance.write_json(Path(snakemake.output.verdict), found)
     summary.update(status=found["status"], bound=found["bound"])
     print(f"{who['name']}: {found['status']}", found["bound"] or found["failed_condition"])
