@@ -21,6 +21,7 @@ from pathlib import Path
 from cluster import slurm_site
 from cluster.slurm_request import Request, read_profile
 from cluster.slurm_site import Node, Partition, Site
+from pipeline import terminal
 from pipeline.errors import ClusterError
 
 # Snakemake looks every 3 minutes at the latest; a job that squeue forgot is waited for for ever.
@@ -229,7 +230,7 @@ def _probe_folder(folder: Path, limits: list[str]) -> None:
     """Return if a node reads and writes `folder`; raise `ClusterError` if not."""
     question = folder / f".preflight-{secrets.token_hex(4)}"
     answer = question.with_suffix(".answer")
-    question.write_text(question.name)
+    question.write_text(question.name, encoding="utf-8")
     try:
         slurm_site.ask("srun", *limits, "--ntasks=1", "cp", question, answer, timeout_s=400)
         if not answer.exists():
@@ -259,6 +260,7 @@ def _probe_ranks(limits: list[str]) -> None:
 
 def main() -> int:
     """Check a profile; print one line per problem and return 1 if there is any."""
+    terminal.tolerate()
     parser = argparse.ArgumentParser(prog="python -m cluster.preflight")
     parser.add_argument("profile", nargs="?", type=Path, default=_PROFILE)
     parser.add_argument("--probe", action="store_true", help="also run a one-minute job")

@@ -64,6 +64,8 @@ def ask(*command: str | Path, env: Mapping[str, str] | None = None, timeout_s: f
             text=True,
             timeout=timeout_s,
             check=False,
+            encoding="utf-8",
+            errors="replace",
         )
     except FileNotFoundError:
         raise ClusterError(f"{command[0]} is not on PATH") from None

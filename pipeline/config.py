@@ -44,9 +44,18 @@ class Frozen(BaseModel):
     """An immutable model that refuses keys it does not know, and a value of another type.
 
     Whole numbers are numbers; nothing else is converted: no 1.0 or true for 1, no "1".
+
+    `neutral` names the fields that shape no number of a result, but for rounding: a finished result
+    is not made again when they change. Every other field counts.
     """
 
+    neutral: ClassVar[frozenset[str]] = frozenset()
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+    def neutral_here(self) -> frozenset[str]:
+        """Return those of `neutral` that shape no number given the values of the other fields."""
+        return self.neutral
 
 
 # YAML has no tuples and no paths: what stands for them is converted, the items of tuples are not.
@@ -147,6 +156,8 @@ class Trajectory(Frozen):
 
     Each of the `ranks` owns a slab of grid / ranks planes (SLURM takes MPI jobs of 2 or more).
     """
+
+    neutral: ClassVar[frozenset[str]] = frozenset({"ranks"})
 
     problem: NavierStokes
     grid: Grid
@@ -406,6 +417,10 @@ class TrainSettings(Frozen):
     or [fewest, most]: as many as the cluster has room for, anew whenever nodes come or go.
     """
 
+    neutral: ClassVar[frozenset[str]] = frozenset(
+        {"num_workers", "checkpoint_every", "evaluate_every"}
+    )
+
     learning_rate: PositiveFloat = 1.0e-3
     batch_size: PositiveInt = 20
     num_workers: Workers = 2
@@ -489,6 +504,8 @@ class PinnTraining(TrainSettings):
     the start, and a C++ compiler where there is no GPU): the same numbers up to rounding, sooner.
     """
 
+    neutral: ClassVar[frozenset[str]] = TrainSettings.neutral | {"compile"}
+
     num_steps: PositiveInt
     batch_size: PositiveInt = 100
     num_test_points: PositiveInt = 20_000
@@ -498,6 +515,10 @@ class PinnTraining(TrainSettings):
     shard: Literal["points", "axes"] = "points"
     early_stopping: EarlyStopping | None = None
     compile: bool = False
+
+    def neutral_here(self) -> frozenset[str]:
+        """Return what shapes no number: with early stopping, the evaluations decide on the end."""
+        return self.neutral - {"evaluate_every"} if self.early_stopping else self.neutral
 
 
 class OperatorTraining(TrainSettings):
@@ -509,7 +530,12 @@ class OperatorTraining(TrainSettings):
 
 
 class PinnRun(Frozen):
-    """A physics-informed network trained on the residual alone."""
+    """A physics-informed network trained on the residual alone.
+
+    Of `initial_checkpoint`, a path from the working directory, the weights found there count.
+    """
+
+    neutral: ClassVar[frozenset[str]] = frozenset({"initial_checkpoint"})
 
     problem: PinnProblem
     model: MLP
@@ -603,7 +629,12 @@ class PinnRun(Frozen):
 
 
 class OperatorRun(Frozen):
-    """A neural operator trained on a dataset of this experiment."""
+    """A neural operator trained on a dataset of this experiment.
+
+    Of `initial_checkpoint`, a path from the working directory, the weights found there count.
+    """
+
+    neutral: ClassVar[frozenset[str]] = frozenset({"initial_checkpoint"})
 
     dataset: Name
     model: FNO
@@ -788,10 +819,21 @@ def _misfits(name: str, run: OperatorRun, dataset: Dataset) -> Iterator[str]:
 def shaping(part: BaseModel) -> dict[str, Any]:
     """Return what shapes the numbers of a part, or of an experiment, as JSON values.
 
-    That is all but the number of workers of a run.
+    All but its `neutral` fields; see `pipeline.identity` for the files it names.
     """
-    train: Any = {"train": {"num_workers"}}
-    return part.model_dump(mode="json", exclude=train | {"runs": {"__all__": train}})
+    return part.model_dump(mode="json", exclude=_unshaping(part))
+
+
+def _unshaping(value: Any) -> dict[str, Any]:
+    """Return the neutral fields of a model and of all models in it, as `model_dump` excludes."""
+    if isinstance(value, Mapping):
+        return {key: _unshaping(child) for key, child in value.items()}
+    if not isinstance(value, Frozen):
+        return {}
+    found: dict[str, Any] = {key: _unshaping(child) for key, child in value}
+    return {key: child for key, child in found.items() if child} | dict.fromkeys(
+        value.neutral_here(), True
+    )
 
 
 def schema_text() -> str:

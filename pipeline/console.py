@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pipeline import disk, failure, ownership
+from pipeline import disk, failure, ownership, terminal
 from pipeline.errors import PipelineError
 
 
@@ -27,6 +27,7 @@ def stage(log: Path | str, output: Path | str, failed: Path | str | None = None)
         SystemExit: status 1 after printing one line: that of a `PipelineError`, or of a defect
             of ours, whose traceback is in `log` alone.
     """
+    terminal.tolerate()
     ownership.follow_owner()
     record = Path(failed) if failed else None
     if record:

@@ -35,7 +35,7 @@ def claim(folder: Path) -> None:
     os.environ[OWNER] = _identity(psutil.Process())
     with suppress(OSError):
         folder.mkdir(exist_ok=True)
-        file = (folder / "alive").open("w")
+        file = (folder / "alive").open("w", encoding="utf-8")
         _held.append(file)  # closed, and so released, when this process ends
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -86,7 +86,7 @@ def alone(folder: Path, patience_s: float = _PATIENCE_S) -> Iterator[None]:
         with path.open("ab", buffering=0) as file:
             while not _locked(file):
                 if time.monotonic() > deadline:
-                    holder = path.read_text() or "another"
+                    holder = path.read_text(encoding="utf-8") or "another"
                     raise PipelineError(
                         f"{folder}: expected to be the only writer, got {holder} still at work;"
                         " wait for it or end it"

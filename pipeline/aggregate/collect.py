@@ -20,7 +20,7 @@ from pipeline.certify.format import Rejected, ThreePoint, TwoPoint, parse
 from pipeline.config import Bound, Dataset, Experiment, OperatorRun, PinnRun, Trajectory
 from pipeline.errors import ResultError
 from pipeline.packing import known
-from pipeline.provenance import config_digest
+from pipeline.provenance import config_digest, is_result_of
 
 _VERDICT = {
     "status": str,
@@ -31,7 +31,9 @@ _VERDICT = {
     "seconds": (int, float),
 }
 _FLOW = ("peak_dissipation", "peak_dissipation_time", "max_error", "resolution")
-_PINN_ARRAYS = ("exact", "prediction", "ray_radius", "ray_exact", "ray_prediction")
+_PINN_ARRAYS = (
+    "exact", "prediction", "ray_distance", "ray_time", "ray_exact", "ray_prediction"
+)  # fmt: skip
 _OPERATOR_ARRAYS = ("input", "truth", "prediction", "coordinates", "relative_l2")
 
 
@@ -211,8 +213,12 @@ def _certificate(path: Path, content: bytes) -> TwoPoint | ThreePoint:
 def _record(path: Path, stage: str, name: str, part: BaseModel, seed: int) -> dict[str, Any]:
     """Return the record in `path` if it is of this configuration and seed."""
     record = files.read_record(path, stage=stage, name=name)
-    for key, expected in (("seed", seed), ("config_digest", config_digest(part))):
-        if record[key] != expected:
+    checks = (
+        ("seed", seed, record["seed"] == seed),
+        ("config_digest", config_digest(part), is_result_of(part, record)),
+    )
+    for key, expected, agrees in checks:
+        if not agrees:
             raise ResultError(
                 f"{path}: {key}: expected {expected} as in the experiment, got {record[key]};"
                 f" rerun {stage}"

@@ -17,7 +17,7 @@ class Work:
         self.jobs, self.state = jobs, state
         self.kept: dict[str, Any] = {"key": key}
         try:
-            found = json.loads(state.read_text()) if state else {}
+            found = json.loads(state.read_text(encoding="utf-8")) if state else {}
             self.kept = found if found["key"] == key else self.kept
         except (OSError, ValueError, LookupError, TypeError):
             pass
@@ -47,5 +47,5 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write `content` under a temporary name and rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(temporary, path)

@@ -54,7 +54,7 @@ def put_in_place(finished: Path, store: Path) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return a small JSON record, or None if there is none that can be read."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

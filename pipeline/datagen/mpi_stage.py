@@ -20,7 +20,7 @@ import numpy as np
 
 from cluster import mpi, time_limit
 from cluster.time_limit import TimeLimit
-from pipeline import ownership, provenance
+from pipeline import ownership, provenance, terminal
 from pipeline.config import TaylorGreen, Trajectory
 from pipeline.datagen import flow_summary, folder, mpi_shard
 from pipeline.datagen.mpi_shard import Plan
@@ -209,6 +209,7 @@ def _publish(comm: Any, plan: Plan, records: list[dict[str, Any]]) -> None:
 
 def main() -> int:
     """Run the stage as the command line says; return the exit status."""
+    terminal.tolerate()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ranks", type=int, required=True, help="number of ranks started")
     parser.add_argument("--dataset", required=True, help="configuration as JSON")

@@ -34,7 +34,7 @@ def counterexample(certificate: dict[str, Any]) -> Counterexample | None:
     """
     with tempfile.TemporaryDirectory() as folder:
         file, verdict = Path(folder) / "candidate.json", Path(folder) / "verdict.json"
-        file.write_text(json.dumps(certificate))
+        file.write_text(json.dumps(certificate), encoding="utf-8")
         command = [sys.executable, "-m", "pipeline.certify", str(file), "--jobs", "1"]
         paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
         ended = subprocess.run(
@@ -43,11 +43,13 @@ def counterexample(certificate: dict[str, Any]) -> Counterexample | None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            encoding="utf-8",
+            errors="replace",
         )
         if not verdict.exists():
             last = ended.stderr.strip().rpartition("\n")[2]
             raise SolverError(f"verifier: expected a verdict on a candidate, got: {last}")
-        found = json.loads(verdict.read_text())
+        found = json.loads(verdict.read_text(encoding="utf-8"))
     if not found["counterexample"]:
         return None
     return Counterexample(found["failed_condition"], found["counterexample"])

@@ -61,7 +61,7 @@ def read_attributes(path: Path) -> dict[str, Any]:
     if not group.exists():
         raise StoreError(f"{path}: expected a Zarr store, found no zarr.json; run generate")
     try:
-        attributes = json.loads(group.read_text())["attributes"]
+        attributes = json.loads(group.read_text(encoding="utf-8"))["attributes"]
         if not isinstance(attributes, dict):
             raise TypeError("attributes are not a mapping")
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -152,7 +152,7 @@ def check_origin(
 def _check_array(path: Path, name: str, dataset: Mapping[str, Any]) -> int:
     """Return the number of axes of an array after comparing its shape with the dataset."""
     try:
-        shape = json.loads((path / name / "zarr.json").read_text())["shape"]
+        shape = json.loads((path / name / "zarr.json").read_text(encoding="utf-8"))["shape"]
         fits = shape[0] == dataset["num_samples"] and shape[2:] == list(dataset["grid"])
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise StoreError(f"{path}/{name}: expected an array, got {error!r}; {_REMEDY}") from None

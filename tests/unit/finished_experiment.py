@@ -159,10 +159,13 @@ def prediction(part, floor: float) -> dict[str, np.ndarray]:
         exact = rng.standard_normal(500)
         radius = np.linspace(0, 1, 101)
         ray = (1 - radius**2) * np.sin(3 * radius)
+        in_time = isinstance(part.problem, config.InTime)
         return {
             "exact": exact,
             "prediction": exact + floor * rng.standard_normal(500),
             "ray_radius": radius,
+            "ray_distance": radius * (part.problem.dim**0.5 if in_time else 1.0),
+            "ray_time": np.array(0.3 if in_time else np.nan),
             "ray_exact": ray,
             "ray_prediction": ray * (1 - floor),
         }

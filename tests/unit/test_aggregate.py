@@ -384,7 +384,9 @@ def test_a_flow_is_shown_with_its_dissipation(tmp_path):
     data, results = finished.write_all(tmp_path, parts)
     table, html = aggregate(parts, data, results)
     text = Page(html).text
-    assert "Navier–Stokes, Taylor–Green vortex, viscosity 0.0025, 96 × 96 × 96 points" in text
+    assert (
+        "Navier–Stokes, Taylor–Green vortex, viscosity 0.0025, until t = 10, 96 × 96 × 96" in text
+    )
     assert "21 snapshots" in text and "0.01096" in text and "6.64" in text
     rows = table[(table["name"] == "vortex") & (table["quantity"] == "peak_dissipation")]
     assert list(rows["value"]) == [0.010957] and list(rows["dim"]) == [3]

@@ -82,7 +82,7 @@ def test_a_good_file_round_trips(tmp_path):
         (
             "datasets.b.problem.viscosity",
             -0.1,
-            "datasets.b.problem.viscosity: expected a number abov",
+            "datasets.b.problem.viscosity: expected a number a",
         ),
         (
             "datasets.b.problem.viscosity",
@@ -177,15 +177,57 @@ def test_the_number_of_workers_is_fixed_or_a_range(tmp_path, value, fewest, most
     assert train.model_dump(mode="json")["num_workers"] == value
 
 
-def test_the_number_of_workers_does_not_shape_the_numbers(tmp_path):
-    base, wide, other = (
-        experiment.load(write(tmp_path, changed(key, value)))
-        for key, value in (("seed", 1), ("runs.op.train.num_workers", 4), ("seed", 2))
+def test_the_fields_that_shape_no_number_are_these_and_no_others():
+    # A new field counts. One that is to be added here leaves all numbers as they are but for
+    # rounding, and the test of the stage that reads it shows that.
+    training = {"checkpoint_every", "evaluate_every", "num_workers"}
+    neutral, pending = {}, [config.Frozen]
+    while pending:
+        model = pending.pop()
+        pending += model.__subclasses__()
+        assert model.neutral <= set(model.model_fields)
+        if model.neutral:
+            neutral[model.__name__] = set(model.neutral)
+    assert neutral == {
+        "TrainSettings": training,
+        "OperatorTraining": training,
+        "PinnTraining": training | {"compile"},
+        "Trajectory": {"ranks"},
+        "PinnRun": {"initial_checkpoint"},
+        "OperatorRun": {"initial_checkpoint"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "counts"),
+    [
+        ("runs.op.train.num_workers", 4, False),
+        ("runs.op.train.checkpoint_every", 7, False),
+        ("runs.pinn.train.evaluate_every", 7, False),
+        ("runs.pinn.train.compile", True, False),
+        ("runs.pinn.train.learning_rate", 0.5, True),
+        ("runs.pinn.train.num_steps", 7, True),
+        ("datasets.b.samples_per_shard", 5, True),
+        ("seed", 2, True),
+    ],
+)
+def test_what_does_not_shape_the_numbers_does_not_count(tmp_path, key, value, counts):
+    base, other = (
+        experiment.load(write(tmp_path, content)) for content in (GOOD, changed(key, value))
     )
-    assert wide.runs["op"] != base.runs["op"]
-    assert config.shaping(wide.runs["op"]) == config.shaping(base.runs["op"])
-    assert config.shaping(wide) == config.shaping(base) != config.shaping(other)
-    assert config.shaping(base.datasets["b"]) == base.datasets["b"].model_dump(mode="json")
+    assert other != base
+    assert (config.shaping(other) != config.shaping(base)) == counts
+
+
+def test_evaluations_count_where_they_decide_on_the_end():
+    settings = {"num_steps": 100, "early_stopping": {"patience": 3}}
+    often, seldom = (
+        config.PinnTraining(evaluate_every=every, checkpoint_every=every, **settings)
+        for every in (5, 50)
+    )
+    assert "evaluate_every" in config.shaping(often)
+    assert "checkpoint_every" not in config.shaping(often)
+    assert config.shaping(often) != config.shaping(seldom)
 
 
 def test_a_missing_key_is_named(tmp_path):

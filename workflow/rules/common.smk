@@ -8,17 +8,20 @@ from pathlib import Path
 
 from cluster import preflight, slurm_request
 from pipeline import config as experiment_models
-from pipeline import disk, ownership, sizes, workspace
+from pipeline import disk, ownership, sizes, terminal, workspace
 from pipeline import experiment as reading
 from pipeline.config import NAME_PATTERN
 from pipeline.errors import PipelineError
+from pipeline.identity import identity
 from pipeline.preflight import check_inputs
 from pipeline.provenance import source_digest
 from pipeline.stages import entry_modules, find_part
 
+terminal.tolerate()
+
 
 def read_experiment():
-    """Return the files, the validated experiment in them, and its identity.
+    """Return the files, the validated experiment, and whose results these are.
 
     A mistake ends Snakemake with one line, before any job.
     """
@@ -34,22 +37,22 @@ def read_experiment():
             del layers[: len(files)]
         whole = reading.merged(layers)
         experiment = reading.validate(whole, layers)
-        identity = workspace.identify(experiment, files, settings.config, own_name)
+        owner = workspace.identify(experiment, files, settings.config, own_name)
         if workflow.is_main_process:
             if not is_on_cluster():
                 reading.check_room(
                     experiment, layers, reading.room_here(), is_elsewhere=has_a_ray()
                 )
-            workspace.check_owner(identity)
+            workspace.check_owner(owner)
             check_inputs(experiment, Path("data"))
             ownership.claim(Path(".snakemake"))
-            if told := workspace.old_layout(identity):
+            if told := workspace.old_layout(owner):
                 print(f"note: {told}", file=sys.stderr)
     except PipelineError as error:
         sys.exit(str(error))
     config.clear()
     config.update(whole)
-    return layers, experiment, identity
+    return layers, experiment, owner
 
 
 def is_on_cluster():
@@ -74,9 +77,9 @@ def named(file):
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-layers, experiment, identity = read_experiment()
+layers, experiment, owner = read_experiment()
 # Results and logs of this experiment alone; data sets are shared.
-R, LOGS = identity.results.as_posix(), f"logs/{identity.name}"
+R, LOGS = owner.results.as_posix(), f"logs/{owner.name}"
 
 # Snakemake holds the jobs of a cluster to the cores of the machine it was started on if `cores` is
 # set, and the default profile, which is merged over the cluster's, has to set it for a laptop.
@@ -104,9 +107,7 @@ def named_part(section, name):
 
 def stage_config(section, wildcard):
     """Return a params function: what shapes the numbers of the part that the wildcard names."""
-    return lambda wildcards: experiment_models.shaping(
-        named_part(section, wildcards[wildcard])
-    )
+    return lambda wildcards: identity(named_part(section, wildcards[wildcard]))
 
 
 def stage_source(section, wildcard):
@@ -209,15 +210,15 @@ def write_down_the_start():
     """Record whose folder of results this is, and the command that works on it."""
     command = shlex.join(["snakemake", *sys.argv[1:]])
     try:
-        with disk.explained(identity.results):
-            workspace.begin(identity, experiment, command)
+        with disk.explained(owner.results):
+            workspace.begin(owner, experiment, command)
     except (PipelineError, OSError) as error:
         sys.exit(f"error: {error}")
 
 
 def closing_table():
     """Return the short table that ends a run, if the run has made one."""
-    table = identity.results / "summary.txt"
+    table = owner.results / "summary.txt"
     return table.read_text(encoding="utf-8") if table.exists() else ""
 
 
@@ -233,7 +234,7 @@ def report_what_there_is():
         filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")])
     )
     subprocess.run(
-        [sys.executable, "-m", "pipeline.aggregate", identity.name],
+        [sys.executable, "-m", "pipeline.aggregate", owner.name],
         env=os.environ | {"PYTHONPATH": path},
         check=False,
     )
