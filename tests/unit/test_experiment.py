@@ -128,8 +128,8 @@ def test_aliases_within_aliases_are_counted_and_not_written_out(tmp_path):
         ("runs:", "run:", "10: run: expected one of the keys schema_version, name, seed, datasets,"
          " runs or bounds, got 'run'; did you mean runs?"),
         ("num_steps: 20", "num_step: 20", "19: runs.p.train.num_step: expected one of the keys"),
-        ("dataset: b", "data_set: b", "12: runs.f.data_set: expected one of the keys dataset, model,"
-         " train or initial_checkpoint, got 'data_set'; did you mean dataset?"),
+        ("dataset: b", "data_set: b", "12: runs.f.data_set: expected one of the keys dataset,"
+         " model, train or initial_checkpoint, got 'data_set'; did you mean dataset?"),
         ("dataset: b", "dataset: no", "12: runs.f.dataset: expected a name of letters, digits, _"),
         ("dataset: b", "dataset: c", "12: runs.f.dataset: expected one of the 1 datasets (b), got"),
         ("  f:\n", f"  {'n' * 240}:\n", f"11: runs.{'n' * 57}...: expected a name of letters, dig"),
