@@ -6,7 +6,6 @@ import json
 import math
 import os
 import platform
-import resource
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +18,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline import disk
+from pipeline import disk, memory
 from pipeline.identity import identity
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,16 +30,18 @@ NEUTRAL = frozenset(
         "pipeline.console",
         "pipeline.disk",
         "pipeline.errors",
-        "pipeline.identity",
         "pipeline.experiment",
         "pipeline.failure",
+        "pipeline.identity",
         "pipeline.kept",
+        "pipeline.last_words",
+        "pipeline.memory",
         "pipeline.ownership",
         "pipeline.private",
         "pipeline.provenance",
         "pipeline.stages",
-        "pipeline.workspace",
         "pipeline.terminal",
+        "pipeline.workspace",
     }
 )
 _REPORTED = ("numpy", "scipy", "torch", "ray", "dask", "zarr", "python-flint", "snakemake")
@@ -139,11 +140,13 @@ def record(
     """Time the enclosed stage and, if it succeeds, write its `run.json` to `path`.
 
     Yields a dictionary: what the stage puts there (its final numbers) is stored as `summary`.
+    `peak_memory_mb` is that of all processes of the stage on this machine (see `memory`).
     What cannot be found out about the program or the machine is "unknown": it never costs a result.
     """
     summary: dict[str, Any] = {}
     started, clock = datetime.now(UTC), time.perf_counter()
-    yield summary
+    with memory.watched() as watch:
+        yield summary
     write_json(
         path,
         {
@@ -159,7 +162,7 @@ def record(
             "hardware": _known(hardware, dict[str, Any]()),
             "started": started.isoformat(timespec="seconds"),
             "wall_time_s": round(time.perf_counter() - clock, 3),
-            "peak_memory_mb": _known(lambda: round(peak_memory_mb(), 1), None),
+            "peak_memory_mb": _known(lambda: round(watch.peak_mb(), 1), None),
             "summary": _storable(summary),
         },
     )
@@ -230,13 +233,6 @@ def _processor() -> str:
     lines = (line for line in text.splitlines() if line.startswith("model name"))
     model = next((line.partition(":")[2].strip() for line in lines), "")
     return model or platform.processor()
-
-
-def peak_memory_mb() -> float:
-    """Return the largest resident set (MB) of this process and of its finished children."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return max(own, children) / 1024
 
 
 def _commit() -> dict[str, Any]:

@@ -12,8 +12,9 @@ from pipeline import disk, ownership, sizes, terminal, workspace
 from pipeline import experiment as reading
 from pipeline.config import NAME_PATTERN
 from pipeline.errors import PipelineError
-from pipeline.identity import identity
-from pipeline.preflight import check_inputs
+from pipeline.identity import identity as identity_of
+from pipeline.places import check_places
+from pipeline.preflight import check_inputs, makers
 from pipeline.provenance import source_digest
 from pipeline.stages import entry_modules, find_part
 
@@ -44,7 +45,10 @@ def read_experiment():
                     experiment, layers, reading.room_here(), is_elsewhere=has_a_ray()
                 )
             workspace.check_owner(owner)
-            check_inputs(experiment, Path("data"))
+            check_places(
+                experiment, Path("data"), owner.results, Path("logs") / owner.name
+            )
+            check_inputs(experiment, Path("data"), owner.results)
             ownership.claim(Path(".snakemake"))
             if told := workspace.old_layout(owner):
                 print(f"note: {told}", file=sys.stderr)
@@ -88,8 +92,12 @@ if workflow.is_main_process and is_on_cluster():
     workflow.resource_settings.cores = sys.maxsize
 
 
+# Runs that start from the checkpoint of another one.
+starts_from = makers(experiment, owner.results)
+
 # What each stage leaves for the report.
 TRAINED = ["run.json", "metrics.parquet", "prediction.npz"]
+CHECKPOINT = ["checkpoint/model.json", "checkpoint/model.pt"]
 SEARCHED = ["run.json", "trace.json", "candidate.json"]
 CERTIFIED = ["run.json", "verdict.json"]
 
@@ -107,7 +115,16 @@ def named_part(section, name):
 
 def stage_config(section, wildcard):
     """Return a params function: what shapes the numbers of the part that the wildcard names."""
-    return lambda wildcards: identity(named_part(section, wildcards[wildcard]))
+
+    def counted(wildcards):
+        name = wildcards[wildcard]
+        found = identity_of(named_part(section, name))
+        if section == "runs" and name in starts_from:
+            # An input, whose weights are not known before they are made.
+            found["initial_checkpoint"] = f"runs.{starts_from[name]}"
+        return found
+
+    return counted
 
 
 def stage_source(section, wildcard):
@@ -128,6 +145,14 @@ def store_of(wildcards):
     """Return the store a run trains on; none for a PINN."""
     dataset = getattr(named_part("runs", wildcards.run), "dataset", None)
     return [f"data/{dataset}.zarr/zarr.json"] if dataset else []
+
+
+def initial_of(wildcards):
+    """Return the checkpoint a run starts from, if a run of this experiment makes it."""
+    maker = starts_from.get(wildcards.run)
+    if maker is None:
+        return []
+    return [f"{R}/train/{maker}/{file}" for file in CHECKPOINT]
 
 
 def num_workers(wildcards):
@@ -250,7 +275,7 @@ def everything():
     bounds = experiment.bounds
     return [
         *expand("{data}{file}", data=data, file=[".zarr/zarr.json", ".run.json"]),
-        *expand("{run}/{file}", run=runs, file=[*TRAINED, "checkpoint"]),
+        *expand("{run}/{file}", run=runs, file=[*TRAINED, *CHECKPOINT]),
         *expand(f"{R}/search/{{name}}/{{file}}", name=bounds, file=SEARCHED),
         *expand(f"{R}/certify/{{name}}/{{file}}", name=bounds, file=CERTIFIED),
     ]
