@@ -8,6 +8,7 @@ this imports pydantic and PyYAML and nothing heavier.
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -196,4 +197,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # `... | head -1` ends this as it ends other commands, without a traceback.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main())

@@ -82,7 +82,7 @@ def test_a_good_file_round_trips(tmp_path):
         (
             "datasets.b.problem.viscosity",
             -0.1,
-            "datasets.b.problem.viscosity: expected a number abov",
+            "datasets.b.problem.viscosity: expected a number a",
         ),
         (
             "datasets.b.problem.viscosity",
@@ -192,7 +192,8 @@ def test_the_fields_that_shape_no_number_are_these_and_no_others():
         "TrainSettings": training,
         "OperatorTraining": training,
         "PinnTraining": training | {"compile"},
-        "Trajectory": {"ranks"},
+        "Dataset": {"tolerance"},
+        "Trajectory": {"ranks", "tolerance"},
         "PinnRun": {"initial_checkpoint"},
         "OperatorRun": {"initial_checkpoint"},
     }

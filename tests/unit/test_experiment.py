@@ -53,7 +53,7 @@ def mistakes(folder: Path, text: str | bytes, name: str = "mine.yaml") -> list[s
         ('{"seed": 1, "seed": 2}', "mine.yaml:1: seed: expected a key once, got it again (first"),
         ('{"seed": 1,\n"seed": 2}', "mine.yaml:2: seed: expected a key once, got it again (first"),
         ("seed: 1\nruns:\n\ta: 1\n", "mine.yaml:3: expected spaces before a key, got a tab"),
-        ("seed: 1\nruns: {a: *zz}\n", "mine.yaml:2: expected an anchor that the file defines abov"),
+        ("seed: 1\nruns: {a: *zz}\n", "mine.yaml:2: expected an anchor that the file defines a"),
         ("seed: 1\n---\nseed: 2\n", "mine.yaml:2: expected one document, got a second one after"),
         ("seed: 1\nruns: &r\n  a: *r\n", "mine.yaml:3: runs.a: expected a value, got an alias (*)"),
         ("seed: &s [*s]\n", "mine.yaml:1: seed.0: expected a value, got an alias (*) of the very"),
@@ -106,7 +106,7 @@ def test_aliases_within_aliases_are_counted_and_not_written_out(tmp_path):
         ("seed: 7", "seed: '7'", "2: seed: expected a whole number of at least 0, got '7'; write"),
         ("seed: 7", "seed:", "2: seed: expected a whole number of at least 0, got nothing (null)"),
         ("seed: 7", "seed: 2024-06-11", "2: seed: expected a whole number of at least 0, got the"),
-        ("viscosity: 0.05", "viscosity: true", "5: datasets.b.problem.viscosity: expected a numbe"),
+        ("viscosity: 0.05", "viscosity: true", "5: datasets.b.problem.viscosity: expected a n"),
         ("viscosity: 0.05", "viscosity: 1e-3", "5: datasets.b.problem.viscosity: expected a number"
          " above 0, got '1e-3'; write 1.0e-3"),
         ("viscosity: 0.05", "viscosity: 1e3", "5: datasets.b.problem.viscosity: expected a number"
@@ -128,8 +128,8 @@ def test_aliases_within_aliases_are_counted_and_not_written_out(tmp_path):
         ("runs:", "run:", "10: run: expected one of the keys schema_version, name, seed, datasets,"
          " runs or bounds, got 'run'; did you mean runs?"),
         ("num_steps: 20", "num_step: 20", "19: runs.p.train.num_step: expected one of the keys"),
-        ("dataset: b", "datset: b", "12: runs.f.datset: expected one of the keys dataset, model,"
-         " train or initial_checkpoint, got 'datset'; did you mean dataset?"),
+        ("dataset: b", "data_set: b", "12: runs.f.data_set: expected one of the keys dataset,"
+         " model, train or initial_checkpoint, got 'data_set'; did you mean dataset?"),
         ("dataset: b", "dataset: no", "12: runs.f.dataset: expected a name of letters, digits, _"),
         ("dataset: b", "dataset: c", "12: runs.f.dataset: expected one of the 1 datasets (b), got"),
         ("  f:\n", f"  {'n' * 240}:\n", f"11: runs.{'n' * 57}...: expected a name of letters, dig"),
@@ -142,7 +142,7 @@ def test_aliases_within_aliases_are_counted_and_not_written_out(tmp_path):
         ("num_epochs: 2", "num_epochs: 2, precision: flot32", "14: runs.f.train.precision: expected"
          " float32 or bfloat16, got 'flot32'; did you mean float32?"),
         ("num_workers: 1}", "num_workers: 100}", "14: runs.f.train.batch_size: expected at least"),
-        ("num_workers: 1, ev", "compile: 1, ev", "19: runs.p.train.compile: expected true or fals"),
+        ("num_workers: 1, ev", "compile: 1, ev", "19: runs.p.train.compile: expected true or f"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_one_key(tmp_path, old, new, line):

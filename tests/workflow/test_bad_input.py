@@ -1,5 +1,6 @@
 """Bad input ends Snakemake with one line and before any job."""
 
+import re
 import shutil
 
 import pytest
@@ -27,19 +28,48 @@ def refusal(checkout, *files: str) -> str:
         ({"runs": {"waves_fno": {"dataset": "wave"}}}, "runs.waves_fno.dataset: expected one of"),
         (
             {"datasets": {"waves": {"problem": {"viscosity": -1}}}},
-            "datasets.waves.problem.viscosity: Input should be greater than 0",
+            "datasets.waves.problem.viscosity: expected a number above 0, got -1",
         ),
-        ({"runs": {"ball_sdgd": {"problem": {"dim": 0}}}}, "runs.ball_sdgd.problem.dim: Input"),
+        (
+            {"runs": {"ball_sdgd": {"problem": {"dim": 0}}}},
+            "runs.ball_sdgd.problem.dim: expected a whole number",
+        ),
         (
             {"bounds": {"packing_d8": {"formulation": {"dim": 0}}}},
-            "bounds.packing_d8.formulation.dim: Input should be greater than or equal to 1",
+            "bounds.packing_d8.formulation.dim: expected a whole number of at least 1",
         ),
     ],
 )
 def test_a_mistake_in_an_overlay(finished, tmp_path, overlay, key):
     path = tmp_path / "overlay.yaml"
     path.write_text(yaml.safe_dump(overlay))
-    assert refusal(finished, str(path)).startswith(f"{path}: {key}")
+    assert re.match(rf"{re.escape(str(path))}:\d+: {re.escape(key)}", refusal(finished, str(path)))
+
+
+def test_a_mistake_of_the_command_line(finished):
+    done = finished.snakemake("--config", "runs={ball_sdgd: {train: {batch_size: 0}}}")
+    (line,) = [x for x in done.stderr.splitlines() if not x.startswith("Using ")]
+    assert done.returncode == 1
+    assert line.startswith("--config: runs.ball_sdgd.train.batch_size: expected a whole number")
+
+
+def test_what_snakemake_would_take_without_a_word(finished, tmp_path):
+    path = tmp_path / "overlay.yaml"
+    path.write_text("runs:\n  ball_sdgd:\n    train: {batch_size: 30, batch_size: 20}\n")
+    line = refusal(finished, str(path))
+    assert line.startswith(f"{path}:3: runs.ball_sdgd.train.batch_size: expected a key once")
+
+
+def test_more_workers_than_the_machine_has(finished, tmp_path):
+    path = tmp_path / "overlay.yaml"
+    train = {"num_workers": 10_000, "batch_size": 10_000}
+    path.write_text(yaml.safe_dump({"runs": {"ball_sdgd": {"train": train}}}))
+    line = refusal(finished, str(path))
+    assert line.startswith(f"{path}:5: runs.ball_sdgd.train.num_workers: expected at most")
+    # They may be where a Ray runs.
+    elsewhere = ("-n", "--set-resources", "train:ray_address=auto")
+    done = finished.snakemake(*elsewhere, files=("tests/workflow/smoke.yaml", str(path)))
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ terminal.tolerate()
 
 
 def read_experiment():
-    """Return the files, the validated experiment in them, and its identity.
+    """Return the files, the validated experiment, and whose results these are.
 
     A mistake ends Snakemake with one line, before any job.
     """
