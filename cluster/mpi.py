@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.processes import die_with_parent
-from pipeline import private
+from pipeline import memory, private
 from pipeline.errors import PipelineError
 
 _MPIRUN = ("mpirun", "mpiexec")
@@ -91,11 +91,12 @@ def rank_environment(session: str | os.PathLike[str]) -> dict[str, str]:
 
     `session`: a folder of this launch alone, for the files of Open MPI's launcher. It names them
     by its process number and a killed one leaves them behind: in a shared folder they would stop
-    the next launcher that happens to get that number.
+    the next launcher that happens to get that number. The ranks share a mark, by which the memory
+    of all of them is found.
     """
     own = _ENVIRONMENT | {"PRTE_MCA_prte_local_tmpdir_base": str(session)}
     # Open MPI does not start without the name of a home folder, which need not be there.
-    return {"HOME": str(session)} | os.environ | own
+    return {"HOME": str(session)} | os.environ | own | memory.new_mark()
 
 
 def _check_launcher(first: str) -> None:

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import platform
-import resource
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,10 +16,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from pipeline import disk
-from pipeline.config import shaping
+from pipeline import disk, memory
+from pipeline.identity import identity
 
 ROOT = Path(__file__).resolve().parent.parent
 # What a stage imports without its numbers depending on it: values of the configuration count
@@ -31,8 +30,12 @@ NEUTRAL = frozenset(
         "pipeline.console",
         "pipeline.disk",
         "pipeline.errors",
+        "pipeline.experiment",
         "pipeline.failure",
+        "pipeline.identity",
+        "pipeline.kept",
         "pipeline.last_words",
+        "pipeline.memory",
         "pipeline.ownership",
         "pipeline.private",
         "pipeline.provenance",
@@ -52,11 +55,36 @@ _T = TypeVar("_T")
 def config_digest(config: BaseModel | Mapping[str, Any], *more: object) -> str:
     """Return a SHA-256 digest (hex) of a configuration and further JSON values.
 
-    Of a validated configuration what shapes the numbers counts: see `pipeline.config.shaping`.
+    Of a validated configuration what shapes the numbers counts: see `pipeline.identity`.
     """
-    content = shaping(config) if isinstance(config, BaseModel) else dict(config)
+    content = identity(config) if isinstance(config, BaseModel) else dict(config)
     text = json.dumps([content, *more], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_result_of(part: BaseModel, record: Mapping[str, Any]) -> bool:
+    """Return whether the `run.json` in `record` is that of a result of `part`.
+
+    What counts has become less from version to version, and the digest another. So a record whose
+    digest fits the configuration it holds, by the rule of its time, is read by the rule of today.
+    """
+    if record["config_digest"] == config_digest(part):
+        return True
+    if record["config_digest"] != _first_digest(record["config"]):
+        return False
+    try:
+        recorded = type(part).model_validate(record["config"])
+    except ValidationError:
+        return False
+    return config_digest(recorded) == config_digest(part)
+
+
+def _first_digest(config: Mapping[str, Any]) -> str:
+    """Return the digest of a complete configuration by the first rule: all but num_workers."""
+    counted = dict(config)
+    if isinstance(train := counted.get("train"), Mapping):
+        counted["train"] = {key: value for key, value in train.items() if key != "num_workers"}
+    return config_digest(counted)
 
 
 def source_digest(*modules: str) -> str:
@@ -112,11 +140,13 @@ def record(
     """Time the enclosed stage and, if it succeeds, write its `run.json` to `path`.
 
     Yields a dictionary: what the stage puts there (its final numbers) is stored as `summary`.
+    `peak_memory_mb` is that of all processes of the stage on this machine (see `memory`).
     What cannot be found out about the program or the machine is "unknown": it never costs a result.
     """
     summary: dict[str, Any] = {}
     started, clock = datetime.now(UTC), time.perf_counter()
-    yield summary
+    with memory.watched() as watch:
+        yield summary
     write_json(
         path,
         {
@@ -132,7 +162,7 @@ def record(
             "hardware": _known(hardware, dict[str, Any]()),
             "started": started.isoformat(timespec="seconds"),
             "wall_time_s": round(time.perf_counter() - clock, 3),
-            "peak_memory_mb": _known(lambda: round(peak_memory_mb(), 1), None),
+            "peak_memory_mb": _known(lambda: round(watch.peak_mb(), 1), None),
             "summary": _storable(summary),
         },
     )
@@ -203,13 +233,6 @@ def _processor() -> str:
     lines = (line for line in text.splitlines() if line.startswith("model name"))
     model = next((line.partition(":")[2].strip() for line in lines), "")
     return model or platform.processor()
-
-
-def peak_memory_mb() -> float:
-    """Return the largest resident set (MB) of this process and of its finished children."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return max(own, children) / 1024
 
 
 def _commit() -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Figures over time: loss, error, skill; and the solver's value against the degree."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from pipeline.aggregate import baselines
 from pipeline.aggregate.collect import BoundResult, Results, RunResult
-from pipeline.aggregate.describe import problem_title
+from pipeline.aggregate.describe import problem_identity, problem_title
 from pipeline.aggregate.figure import (
     COLOURS,
     INK,
@@ -30,11 +31,16 @@ _MOST_NAMES = 6
 
 
 def by_problem(results: Results) -> dict[str, list[RunResult]]:
-    """Return the runs grouped by the problem they solve, in the experiment's order."""
-    groups: dict[str, list[RunResult]] = {}
+    """Return the runs grouped by the problem they solve, under its title, in their order.
+
+    What is equal is decided by the configurations, not by the titles made of them.
+    """
+    groups: dict[Hashable, list[RunResult]] = {}
     for run in results.runs:
-        groups.setdefault(problem_title(run.config, results.experiment), []).append(run)
-    return groups
+        groups.setdefault(problem_identity(run.config, results.experiment), []).append(run)
+    titles = [problem_title(runs[0].config, results.experiment) for runs in groups.values()]
+    assert len(set(titles)) == len(groups), titles
+    return dict(zip(titles, groups.values(), strict=True))
 
 
 def loss_curves(results: Results) -> Figure:
@@ -75,7 +81,7 @@ def error_curves(results: Results) -> Figure:
         for row, (title, runs) in zip(axes, groups.items(), strict=True):
             for panel, key in zip(row, ("step", "elapsed_s"), strict=True):
                 drawn = _curves(panel, runs, "relative_l2", "test", key)
-                log_axis(panel.yaxis, [*drawn, *_trivial(panel, runs)])
+                log_axis(panel.yaxis, [*drawn, *_baseline(panel, runs)])
             finish(row[0], title=title, xlabel="optimiser step", ylabel="relative L² test error")
             finish(row[1], xlabel="training time in seconds")
             # sharey hides the labels of the right panel; they are wanted at reading distance.
@@ -84,7 +90,7 @@ def error_curves(results: Results) -> Figure:
 
 
 def skill_chart(results: Results) -> Figure | None:
-    """Draw the skill of every PINN run as a bar from 1, or return None without one."""
+    """Draw the skill of every run that has one as a bar from 1, or return None without any."""
     runs = [run for run in results.runs if "skill" in run.record["summary"]]
     if not runs:
         return None
@@ -103,7 +109,7 @@ def skill_chart(results: Results) -> Figure | None:
         panel.set_yticks(range(len(runs)), [run.name for run in runs])
         panel.set_ylim(len(runs) - 0.5, -0.5)
         panel.grid(axis="y", visible=False)
-        finish(panel, xlabel="skill = error of the trivial predictor / error of the run")
+        finish(panel, xlabel="skill = least error without learning / error of the run")
     return figure
 
 
@@ -180,20 +186,19 @@ def _history(metrics: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
     return rows.assign(low=rows["value"] / factor, high=rows["value"] * factor)
 
 
-def _trivial(panel: Axes, runs: Sequence[RunResult]) -> list[float]:
-    """Mark the error of the trivial predictor, which runs of one problem share; return it."""
-    errors = [
-        float(run.record["summary"]["trivial_relative_l2"])
-        for run in runs
-        if "trivial_relative_l2" in run.record["summary"]
-    ]
-    if errors:
-        panel.axhline(errors[0], color=INK, linewidth=1, linestyle=(0, (4, 2)))
-        panel.annotate(
-            "trivial predictor", (1, errors[0]), (-2, 3), xycoords=panel.get_yaxis_transform(),
-            textcoords="offset points", ha="right",
-        )  # fmt: skip
-    return errors[:1]
+def _baseline(panel: Axes, runs: Sequence[RunResult]) -> list[float]:
+    """Mark the least error without learning of runs of one problem; return it."""
+    found = [baselines.of_run(run.config, run.record["summary"])[0] for run in runs]
+    known = [(each.error, each.name) for each in found if each.error]
+    if not known:
+        return []
+    error, name = min(known)
+    panel.axhline(error, color=INK, linewidth=1, linestyle=(0, (4, 2)))
+    panel.annotate(
+        name, (1, error), (-2, 3), xycoords=panel.get_yaxis_transform(),
+        textcoords="offset points", ha="right",
+    )  # fmt: skip
+    return [error]
 
 
 def _ladder(panel: Axes, result: BoundResult, look: dict[str, Any]) -> list[float]:

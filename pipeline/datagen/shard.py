@@ -1,13 +1,12 @@
 """One shard as one task, and the records that let an interrupted run go on.
 
-<store>.partial/key.json           digest of configuration, seed and source; written last
 <store>.partial/store/             the store being written
 <store>.partial/shards/<i>.json    one finished shard: what `write_shard` returned, timing
+
+See `folder` for the rest.
 """
 
-import os
 import platform
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,12 @@ from typing import Any
 import zarr
 
 from pipeline.config import Dataset
-from pipeline.datagen import folder
-from pipeline.datagen.sample import build_problem, estimate_error, generate_block
-from pipeline.errors import StoreError
+from pipeline.datagen import folder, room
+from pipeline.datagen.generator import MEANING, build
+from pipeline.datagen.sample import check_tolerance, generate_block
+from pipeline.errors import SolverError, StoreError
 from pipeline.provenance import config_digest, write_json
 from pipeline.store import layout, shards
-
-# An estimate costs as much as dozens of samples in a batch.
-_ESTIMATE_EVERY = 8
 
 
 @dataclass(frozen=True)
@@ -35,48 +32,89 @@ class Plan(folder.Plan[Dataset]):
         """Return the number of shards in the store."""
         return self.dataset.num_samples // self.dataset.samples_per_shard
 
+    @property
+    def tasks(self) -> tuple[str, int]:
+        """Return the folder of the records of finished tasks, and how many tasks there are."""
+        return "shards", self.num_shards
+
 
 def make_shard(index: int, plan: Plan) -> dict[str, Any]:
     """Generate, write and record shard `index`; return its record.
 
     The record holds for each array what `write_shard` returned, `seconds` of computing on which
-    `node`, and in every eighth shard the solver's `error` estimate for its first sample. It appears
+    `node`, and the `error` of the sample `worst`, the largest estimate in the shard. It appears
     by renaming after both files: a shard with a record is finished. Run again, it writes the same
     bytes.
+
+    Raises:
+        SolverError: see `generate_block`.
     """
     count = plan.dataset.samples_per_shard
     started = time.perf_counter()
-    blocks = generate_block(plan.dataset, plan.seed, index * count, count)
-    seconds = time.perf_counter() - started
-    record: dict[str, Any] = {"seconds": seconds, "node": platform.node()}
-    if index % _ESTIMATE_EVERY == 0:
-        record["error"] = estimate_error(plan.dataset, plan.seed, index * count)
-    for name, block in zip(layout.ARRAYS, blocks, strict=True):
+    block = generate_block(plan.dataset, plan.seed, index * count, count)
+    worst = int(block.errors.argmax())
+    record: dict[str, Any] = {
+        "seconds": time.perf_counter() - started,
+        "node": platform.node(),
+        "error": float(block.errors[worst]),
+        "worst": index * count + worst,
+    }
+    blocks = (block.inputs, block.targets)
+    for name, values in zip(layout.ARRAYS, blocks, strict=True):
         array = zarr.open_array(plan.partial / "store" / name, mode="r+")
-        record[name] = shards.write_shard(array, index, block)
+        record[name] = shards.write_shard(array, index, values)
     write_json(plan.partial / "shards" / f"{index}.json", record)
     return record
+
+
+def try_shard(index: int, plan: Plan) -> dict[str, Any] | SolverError:
+    """Return what `make_shard` returns, or the `SolverError` that it raises.
+
+    Dask would tell of a raised one with its traceback, on every worker that meets it.
+    """
+    try:
+        return make_shard(index, plan)
+    except SolverError as error:
+        return error
 
 
 def resume(plan: Plan) -> dict[int, dict[str, Any]]:
     """Prepare the folder of `plan` and return the records of the shards that are already right.
 
     A folder of the same digest is kept; every recorded shard in it is read and compared with its
-    record, and forgotten if it differs. A folder of any other run is discarded.
+    record, and forgotten if it differs. A folder of any other run is kept aside.
+
+    Raises:
+        PlaceError: something that the pipeline did not make is in the way.
+        DiskError: the store cannot fit.
+        SolverError: a finished shard misses the tolerance, which was larger when it was made.
     """
-    shutil.rmtree(folder.retired(plan.store), ignore_errors=True)
-    partial = plan.partial
-    if folder.read_json(partial / "key.json") != {"digest": plan.digest}:
-        shutil.rmtree(partial, ignore_errors=True)
-        problem = build_problem(plan.dataset)
-        shards.create(partial / "store", plan.dataset, problem.num_inputs, problem.num_targets)
-        write_json(partial / "key.json", {"digest": plan.digest})
+
+    def create(new: Path) -> None:
+        generator = build(plan.dataset)
+        channels = generator.num_inputs, generator.num_targets
+        room.check(plan, sum(channels), 2 * plan.num_shards)
+        shards.create(
+            new / "store",
+            plan.dataset,
+            *channels,
+            axes=tuple(generator.coordinates),
+            meanings={"inputs": generator.inputs_are, "targets": generator.targets_are},
+        )
+
+    if not folder.claim(plan, create):
         return {}
-    if not (partial / "store").exists():
-        # Interrupted after `publish`: the store carries our digest's data; take it back.
-        os.replace(plan.store, partial / "store")
-    found = {index: _verified(plan, index) for index in range(plan.num_shards)}
-    return {index: record for index, record in found.items() if record is not None}
+    verified = {index: _verified(plan, index) for index in range(plan.num_shards)}
+    found = {index: record for index, record in verified.items() if record is not None}
+    if found:
+        worst = worst_of(found)
+        check_tolerance(plan.dataset, plan.seed, worst["worst"], worst["error"])
+    return found
+
+
+def worst_of(records: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """Return the record of the shard that holds the sample of the largest estimated error."""
+    return max(records.values(), key=lambda record: (record["error"], -record["worst"]))
 
 
 def publish(plan: Plan, records: dict[int, dict[str, Any]]) -> None:
@@ -87,10 +125,18 @@ def publish(plan: Plan, records: dict[int, dict[str, Any]]) -> None:
     """
     unfinished = plan.partial / "store"
     _sweep(plan, unfinished)
+    worst = worst_of(records)
     shards.finalise(
         unfinished,
         plan.dataset,
         seed=plan.seed,
+        coordinates=build(plan.dataset).coordinates,
+        notes={
+            "max_error": worst["error"],
+            "max_error_is": MEANING,
+            "worst_sample": worst["worst"],
+            "tolerance": plan.dataset.largest_error,
+        },
         config_digest=config_digest(plan.dataset),
         source_digest=plan.source,
         records={
@@ -98,7 +144,7 @@ def publish(plan: Plan, records: dict[int, dict[str, Any]]) -> None:
             for name in layout.ARRAYS
         },
     )
-    folder.put_in_place(unfinished, plan.store)
+    folder.put_in_place(plan)
 
 
 def _verified(plan: Plan, index: int) -> dict[str, Any] | None:

@@ -1,7 +1,6 @@
 """The generate stage: a Dask graph of one task per shard, resumable at any moment."""
 
 import math
-import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,9 +14,11 @@ from cluster.dask_cluster import client, num_over_memory
 from cluster.time_limit import TimeLimit
 from pipeline import disk, ownership, provenance
 from pipeline.config import Dataset
-from pipeline.datagen.shard import Plan, make_shard, publish, resume
-from pipeline.errors import PipelineError, TimeLimitError
-from pipeline.store import layout
+from pipeline.datagen import folder
+from pipeline.datagen.generator import MEANING
+from pipeline.datagen.shard import Plan, publish, resume, try_shard, worst_of
+from pipeline.errors import PipelineError, SolverError, TimeLimitError, brief
+from pipeline.store import layout, place
 
 _PRINT_EVERY_S = 2.0
 
@@ -34,20 +35,26 @@ def run(
 ) -> None:
     """Write the complete store of `dataset` to `store` and its `run.json` to `record`.
 
-    Shards are written under `<store>.partial` and the finished store is renamed to `store`,
-    replacing what stood there. Killed at any moment and started again with the same dataset, seed
-    and source digest, the run verifies the shards it finished, makes the others, and ends with the
-    same bytes as an undisturbed one. `num_workers` processes; it does not affect the data.
+    Shards are written under `<store>.partial`, and the finished arrays are moved to `store` by
+    renaming, replacing the store that was there. `store` may be a link to a folder. Killed at any
+    moment and started again with the same dataset, seed and source digest, the run verifies the
+    shards it finished, makes the others, and ends with the same bytes as an undisturbed one.
+    `num_workers` processes; it does not affect the data.
 
     Raises:
-        SolverError: a sample could not be solved.
+        SolverError: a sample could not be solved, or misses the tolerance.
         StoreError: a shard on disk differs from what its task computed.
+        PlaceError: something that the pipeline did not make is at the store's place.
+        DiskError: the file system has no room for the store.
         TimeLimitError: the SLURM job stopped before its time limit; see `time_limit.requeued`.
         PipelineError: a task failed otherwise, or killed its worker again and again; or another
             process makes the same store and does not end.
     """
     store = Path(store).absolute()
     plan = Plan(dataset, seed, source, store)
+    disk.check_folder(Path(record).parent)
+    disk.check_file(Path(record))
+    place.check_place(store)
     limit = time_limit.of_this_job()
     recorded = provenance.record(
         Path(record), stage="generate", name=name, seed=seed, config=dataset, source=source
@@ -62,7 +69,7 @@ def run(
         publish(plan, done)
         summary.update(_summary(plan, done))
     # Only now: a run killed before its record was written still finds its shards.
-    shutil.rmtree(plan.partial)
+    folder.finish(plan)
     print(f"generate {name}: {dataset.num_samples} samples, {summary['bytes'] / 1e6:.1f} MB")
 
 
@@ -73,17 +80,21 @@ def _compute(
     done: dict[int, dict[str, Any]] = {}
     started = printed = time.perf_counter()
     with client(num_workers) as dask_client:
-        futures = dask_client.map(make_shard, missing, plan=plan, pure=False)
+        futures = dask_client.map(try_shard, missing, plan=plan, pure=False)
         index_of = {future.key: index for future, index in zip(futures, missing, strict=True)}
         for future in _finished(futures, limit):
             if future is None:
                 raise _stopped(name, plan, len(missing), len(done))
             index = index_of[future.key]
-            if future.status != "finished":
-                error = future.exception()
+            finished = future.status == "finished"
+            made = future.result() if finished else future.exception()
+            if not finished or isinstance(made, SolverError):
+                # The others would go on until the workers end, and be told of as lost.
+                dask_client.cancel(list(index_of), force=True)
+                error = made
                 full = disk.want_of_room(error, plan.store)
                 raise full or _failure(name, index, error, num_over_memory(dask_client))
-            done[index] = future.result()
+            done[index] = made
             now = time.perf_counter()
             if now - printed > _PRINT_EVERY_S or len(done) == len(missing):
                 printed = now
@@ -131,6 +142,8 @@ def _stopped(name: str, plan: Plan, num_missing: int, num_made: int) -> Pipeline
 
 def _failure(name: str, index: int, error: BaseException | None, over_memory: int) -> PipelineError:
     """Return the one-line error for a failed task; `over_memory` workers were ended for that."""
+    if isinstance(error, SolverError) and str(error).startswith("sample "):
+        return SolverError(f"datasets.{name}: {error}")
     if isinstance(error, PipelineError):
         return type(error)(f"datasets.{name}: shard {index}: {error}")
     if isinstance(error, KilledWorker):
@@ -147,16 +160,21 @@ def _failure(name: str, index: int, error: BaseException | None, over_memory: in
             f"datasets.{name}: shard {index}: expected {told}; use fewer workers (threads), more"
             " memory (mem_mb on SLURM) or a lower samples_per_shard"
         )
-    return PipelineError(f"datasets.{name}: shard {index}: {type(error).__name__}: {error}")
+    told = brief(error) if error else "lost"
+    return PipelineError(f"datasets.{name}: shard {index}: {told}")
 
 
 def _summary(plan: Plan, records: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """Return the final numbers; `max_error` is the largest estimate."""
+    """Return the final numbers; for `max_error` see `Generator.error`."""
+    worst = worst_of(records)
     seconds = sum(record["seconds"] for record in records.values())
     return {
         "num_samples": plan.dataset.num_samples,
         "seconds_per_sample": seconds / plan.dataset.num_samples,
         "bytes": sum(record[name]["size"] for record in records.values() for name in layout.ARRAYS),
-        "max_error": max(record.get("error", 0.0) for record in records.values()),
+        "max_error": worst["error"],
+        "max_error_is": MEANING,
+        "worst_sample": worst["worst"],
+        "tolerance": plan.dataset.largest_error,
         "shards_by_node": Counter(record["node"] for record in records.values()),
     }

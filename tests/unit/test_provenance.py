@@ -7,12 +7,12 @@ import grimp
 import numpy as np
 import pytest
 
-from pipeline import config, provenance
+from pipeline import experiment, provenance
 from pipeline.stages import entry_modules
 
 ROOT = Path(provenance.__file__).parent.parent
-EXPERIMENT = config.load(ROOT / "workflow/config/default.yaml")
-FLOWS = config.load(ROOT / "workflow/config/experiments/taylor_green.yaml")
+EXPERIMENT = experiment.load(ROOT / "workflow/config/default.yaml")
+FLOWS = experiment.load(ROOT / "workflow/config/experiments/taylor_green.yaml")
 PARTS = {
     name: part
     for section in (EXPERIMENT.datasets, FLOWS.datasets, EXPERIMENT.runs, EXPERIMENT.bounds)
@@ -128,8 +128,10 @@ def test_a_strange_machine_costs_no_result(recorded, monkeypatch):
     def fails(*_):
         raise ValueError("never heard of it")
 
-    for name in ("_commit", "peak_memory_mb", "_processor", "version"):
+    for name in ("_commit", "_processor", "version"):
         monkeypatch.setattr(provenance, name, fails)
+    monkeypatch.setattr(provenance.memory, "_processes", fails)
+    monkeypatch.setattr(provenance.memory, "_largest_of_one", fails)
     monkeypatch.setattr(provenance.os, "sysconf", fails)
     monkeypatch.setattr(provenance.os, "sched_getaffinity", fails)
     found = recorded(bound=1)

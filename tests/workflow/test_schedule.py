@@ -12,6 +12,13 @@ pytestmark = pytest.mark.slow
 
 TRAIN = {"train:waves_fno", "train:ball_sdgd"}
 GENERATE = {"generate:waves", "simulate:vortex"}
+STARTING = {
+    "problem": {"kind": "two_body", "dim": 20},
+    "model": {"kind": "mlp", "width": 16, "depth": 3},
+    "estimator": {"kind": "sdgd", "sampled_axes": 4},
+    "train": {"num_steps": 1, "num_test_points": 500, "num_workers": 1},
+    "initial_checkpoint": "results/smoke/train/ball_sdgd/checkpoint",
+}
 
 
 @contextmanager
@@ -75,6 +82,17 @@ def test_forcing_a_rule_reruns_it_and_what_depends_on_it(finished):
         ({"runs": {"ball_sdgd": {"train": {"num_steps": 70}}}}, {"train:ball_sdgd", "aggregate"}),
         # The workers divide the work and shape no number; the report names the experiment.
         ({"runs": {"ball_sdgd": {"train": {"num_workers": [1, 3]}}}}, {"aggregate"}),
+        # Nor do these; the data set alone would be made by as many other processes.
+        ({"runs": {"ball_sdgd": {"train": {"checkpoint_every": 7}}}}, {"aggregate"}),
+        ({"runs": {"waves_fno": {"train": {"evaluate_every": 7}}}}, {"aggregate"}),
+        ({"runs": {"ball_sdgd": {"train": {"compile": True}}}}, {"aggregate"}),
+        ({"datasets": {"vortex": {"ranks": 1}}}, {"aggregate"}),
+        # A checkpoint that the experiment makes is made, or made anew, first.
+        (
+            {"runs": {"again": STARTING, "ball_sdgd": {"train": {"num_steps": 70}}}},
+            {"train:ball_sdgd", "train:again", "aggregate"},
+        ),
+        ({"runs": {"again": STARTING}}, {"train:again", "aggregate"}),
         (
             {"bounds": {"line": {"formulation": {"kind": "two_point", "dim": 1, "degree": 11}}}},
             {"search:line", "certify:line", "aggregate"},
@@ -112,7 +130,7 @@ def test_what_is_deleted_is_made_anew(finished, tmp_path, lost, expected):
 
 def test_a_bare_snakemake_plans_the_main_job(finished):
     jobs = finished.scheduled(files=())
-    assert {"generate:burgers_nu1e-1", "generate:darcy_64", "train:burgers_fno"} <= jobs
+    assert {"generate:burgers_nu1e-2", "generate:darcy_64", "train:burgers_fno"} <= jobs
     assert {"search:packing_d24", "certify:packing_d24", "aggregate"} <= jobs
 
 
