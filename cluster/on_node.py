@@ -26,10 +26,14 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     processes.adopt_orphans()
     if arguments.scratch:
-        # Whatever the umask, nobody else looks in; what is there already is another's.
-        for parent in reversed(arguments.scratch.parents):
-            parent.mkdir(mode=0o700, exist_ok=True)
-        arguments.scratch.mkdir(mode=0o700)
+        try:
+            # Whatever the umask, nobody else looks in; what is there already is another's.
+            for parent in reversed(arguments.scratch.parents):
+                parent.mkdir(mode=0o700, exist_ok=True)
+            arguments.scratch.mkdir(mode=0o700)
+        except OSError as error:
+            place = f"{arguments.scratch}: expected to make this folder"
+            sys.exit(f"error: {place}, got: {error.strerror}")
     try:
         threading.Thread(target=_end_with_input, daemon=True).start()
         return subprocess.run(

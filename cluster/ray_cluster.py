@@ -8,7 +8,9 @@ of the calling process and goes away with it, even if that is killed (see `ray_r
 
 import logging
 import os
+import shlex
 import socket
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -120,6 +122,7 @@ def session(
                 include_dashboard=dashboard,
                 _node_ip_address=nodes.address if nodes else None,
                 _temp_dir=str(folder / _INNER),
+                **_quoted_python(),
                 **quiet,
             )
             stack.enter_context(ray_reaper.guard(folder))
@@ -149,6 +152,12 @@ def _variable(name: str, value: str) -> Iterator[None]:
         os.environ.pop(name)
         if before is not None:
             os.environ[name] = before
+
+
+def _quoted_python() -> dict[str, Any]:
+    """Return the option by which Ray's workers find a Python whose path a shell would split."""
+    quoted = shlex.quote(sys.executable)
+    return {} if quoted == sys.executable else {"runtime_env": {"py_executable": quoted}}
 
 
 def _start(ray: Any, **options: Any) -> Any:

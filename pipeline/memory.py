@@ -174,7 +174,7 @@ def _largest_of_one() -> tuple[int, int]:
     own = unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with suppress(OSError):
         # The figure of getrusage holds what the process was before `exec`: its parent's size.
-        status = (_PROC / "self" / "status").read_text()
+        status = (_PROC / "self" / "status").read_text(encoding="utf-8")
         lines = [line.split() for line in status.splitlines() if line.startswith("VmHWM:")]
         own = 1024 * int(lines[0][1]) if lines else own
     return own, unit * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss

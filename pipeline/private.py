@@ -38,26 +38,41 @@ def scratch(prefix: str, longest: int | None = None, variable: str = "") -> Iter
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def cache(kind: str) -> Path:
+def cache(kind: str, *, programs: bool = False) -> Path:
     """Return a folder (0700) for what later runs use again.
 
     In XDG_CACHE_HOME or ~/.cache; where the home folder is missing or read-only, in one named by
-    the user's number in a place for temporary files. A folder of another owner is not used.
+    the user's number in a place for temporary files. A folder of another owner is not used, nor,
+    for `programs`, one on a file system that does not let them be loaded.
 
     Raises:
         PipelineError: there is no place for it.
     """
+    tops = [Path(place, f"{_NAME}-{os.geteuid()}") for place in _places()]
     with suppress(RuntimeError):  # no home folder in the environment or the list of users
-        given = os.environ.get("XDG_CACHE_HOME") or ""
-        top = Path(given) if Path(given).is_absolute() else Path.home() / ".cache"
+        given = Path(os.environ.get("XDG_CACHE_HOME") or "")
+        tops.insert(0, (given if given.is_absolute() else Path.home() / ".cache") / _NAME)
+    refused = []
+    for top in tops:
         with suppress(OSError):
-            top.mkdir(parents=True, exist_ok=True, mode=0o700)
-            return own_folder(own_folder(top / _NAME) / kind)
-    for place in _places():
-        with suppress(OSError):
-            return own_folder(own_folder(Path(place, f"{_NAME}-{os.geteuid()}")) / kind)
+            if top is tops[0]:
+                # Not its parents: a home folder that is missing is not ours to make.
+                top.parent.mkdir(exist_ok=True, mode=0o700)
+            folder = own_folder(own_folder(top) / kind)
+            if not programs or allows_programs(folder):
+                return folder
+            refused.append(folder)
+    if refused:
+        return refused[0]
     # All of them are there and another's: one that lasts as long as the machine has nothing else.
     return _new(f"{_NAME}-", _places())
+
+
+def allows_programs(folder: Path) -> bool:
+    """Return whether the file system that `folder` is on, or would be, lets programs be loaded."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return not os.statvfs(folder).f_flag & os.ST_NOEXEC
 
 
 def own_folder(path: Path) -> Path:

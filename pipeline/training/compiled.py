@@ -5,7 +5,9 @@ import os
 import shlex
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import torch
@@ -40,7 +42,9 @@ def compiled(
         )
     # torch's own choice is a folder below /tmp that another user may have made before.
     if _CACHE not in os.environ:
-        os.environ[_CACHE] = str(private.cache("compiled"))
+        os.environ[_CACHE] = str(private.cache("compiled", programs=True))
+    if not private.allows_programs(Path(os.environ[_CACHE]).absolute()):
+        raise _refusal("a file system mounted noexec")
     program = torch.compile(function, dynamic=False, fullgraph=True)
 
     @functools.wraps(function)
@@ -50,13 +54,17 @@ def compiled(
         except Exception as error:
             if (cause := _cause(error)) is None:
                 raise
-            raise ConfigError(
-                f"train.compile: expected a compiled step in {os.environ[_CACHE]}, got: {cause};"
-                f" set {_CACHE} and TMPDIR to folders whose file systems have room and allow"
-                " programs (not mounted noexec), or compile: false"
-            ) from error
+            raise _refusal(cause) from error
 
     return call
+
+
+def _refusal(found: str) -> ConfigError:
+    return ConfigError(
+        f"train.compile: expected a compiled step in {os.environ[_CACHE]}, got: {found};"
+        f" set {_CACHE} and TMPDIR to folders whose file systems have room and allow programs, or"
+        " compile: false"
+    )
 
 
 def _cause(error: BaseException) -> str | None:
@@ -73,5 +81,5 @@ def _cause(error: BaseException) -> str | None:
 
 
 def _last_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines()]
-    return next((line for line in reversed(lines) if line), type(error).__name__)[-300:]
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return textwrap.shorten(lines[-1] if lines else type(error).__name__, 200, placeholder=" ...")

@@ -8,6 +8,7 @@ import torch
 from test_pinn_task import train
 from torch._dynamo.utils import counters
 
+from pipeline import private
 from pipeline.config import PinnRun, ThreeBody, TwoBody
 from pipeline.errors import ConfigError
 from pipeline.problems.base import Trial
@@ -145,3 +146,33 @@ def test_a_missing_compiler_is_named(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler -O2")
     with pytest.raises(ConfigError, match=r"train\.compile: expected a C\+\+ compiler.*no-such"):
         make({"kind": "two_body"}, {"kind": "sdgd"}, {})
+
+
+def test_a_file_system_without_programs_is_named_before_anything_is_compiled(monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/none/compiled")
+    monkeypatch.setattr(private, "allows_programs", lambda folder: folder.root != "/")
+    with pytest.raises(ConfigError) as failure:
+        compiled(torch.sin, CPU)
+    assert str(failure.value) == (
+        "train.compile: expected a compiled step in /none/compiled, got: a file system mounted"
+        " noexec; set TORCHINDUCTOR_CACHE_DIR and TMPDIR to folders whose file systems have room"
+        " and allow programs, or compile: false"
+    )
+
+
+def test_a_compiler_that_fails_is_one_line_with_its_last_words(monkeypatch, tmp_path):
+    def fails(*_, **__):
+        raise ImportError(f"{tmp_path}/x.so: failed to map segment\nfrom shared object")
+
+    monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", fails)
+    with pytest.raises(ConfigError, match="got: from shared object; set TORCHINDUCTOR_CACHE_DIR"):
+        compiled(torch.sin, CPU)(torch.ones(3))
+
+
+def test_an_error_of_the_function_itself_passes(monkeypatch):
+    def wrong(x):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    with pytest.raises(ZeroDivisionError):
+        compiled(wrong, CPU)(torch.ones(3))

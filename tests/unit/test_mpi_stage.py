@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import platform
 import signal
 import subprocess
 import sys
@@ -48,6 +49,7 @@ def words(folder, ranks, changes, patience):
 
 
 STAGE = "pipeline.datagen.mpi_stage"
+HOST = platform.node()
 # What the workflow's script does.
 SCRIPT = f"import sys; from cluster import mpi; mpi.run('mpirun', 2, '{STAGE}', sys.argv[1:])"
 
@@ -187,6 +189,28 @@ def test_what_a_killed_launcher_left_stops_no_other(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+ALLOCATION = {
+    "JOB_ID": "4711", "NNODES": "1", "NTASKS": "1", "NPROCS": "1", "TASKS_PER_NODE": "1",
+    "CPUS_PER_TASK": "2", "JOB_CPUS_PER_NODE": "2", "NODELIST": HOST, "JOB_NODELIST": HOST,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ["salloc -n 1 -c 2", "no home folder", "long TMPDIR"])
+def test_ranks_start_in(monkeypatch, tmp_path, capfd, place):
+    """More of them than an allocation has tasks, say."""
+    if place == "no home folder":
+        monkeypatch.delenv("HOME")
+    elif place == "long TMPDIR":
+        monkeypatch.setenv("TMPDIR", str(tmp_path / ("x" * 80)))
+        (tmp_path / ("x" * 80)).mkdir()
+    else:
+        for key, value in ALLOCATION.items():
+            monkeypatch.setenv(f"SLURM_{key}", value)
+        monkeypatch.setenv("SLURMD_NODENAME", HOST)
+    mpi.run("mpirun", 3, "platform", ["--terse"])
+    assert capfd.readouterr().out.count("Linux") == 3
 
 
 def test_a_damaged_state_or_slab_starts_the_run_anew(undisturbed, tmp_path):

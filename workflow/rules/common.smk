@@ -101,6 +101,27 @@ CHECKPOINT = ["checkpoint/model.json", "checkpoint/model.pt"]
 SEARCHED = ["run.json", "trace.json", "candidate.json"]
 CERTIFIED = ["run.json", "verdict.json"]
 
+
+def quote_python():
+    """Have Snakemake quote the path of this Python where a shell would split it.
+
+    It writes the path into the commands of scripts as it is.
+    """
+    from snakemake import script
+
+    class Quoted:
+        executable = shlex.quote(sys.executable)
+
+        def __getattr__(self, name):
+            return getattr(sys, name)
+
+    script.sys = Quoted()
+
+
+if shlex.quote(sys.executable) != sys.executable:
+    quote_python()
+
+
 # The source as it is when Snakemake starts: read once, however many jobs share it.
 digest = cache(source_digest)
 
@@ -174,6 +195,11 @@ def check_cluster():
     """Return if SLURM, where used, can run the planned jobs; else end. Print what retries meet."""
     if workflow.executor_plugin.name != "slurm":
         return
+    if shlex.quote(sys.executable) != sys.executable:
+        sys.exit(
+            f"{sys.executable}: expected a path without blanks and marks of the shell, because"
+            " Snakemake hands it to SLURM unquoted; move the folder, or make .venv elsewhere"
+        )
     # One job for each of the few requests that thousands of jobs make.
     jobs = {
         slurm_request.Request.of(job.name, job.threads, job.resources): job
