@@ -48,7 +48,7 @@ def check(requests: Iterable[Request], status_command: str | None) -> Findings:
     """
     try:
         _check_reachable()
-        site = slurm_site.read_site(getpass.getuser())
+        site = slurm_site.read_site(_user())
     except ClusterError as error:
         return Findings([str(error)])
     distinct = set(requests)
@@ -58,7 +58,23 @@ def check(requests: Iterable[Request], status_command: str | None) -> Findings:
         for attempt in sorted({x.attempt for x in distinct} - {1})
         for line in _requests(site, (x for x in distinct if x.attempt == attempt))
     ]
-    return Findings([*_following(site, status_command), *first], retries)
+    silence = [_unchecked(site)] if site.silence else []
+    return Findings([*_following(site, status_command), *first], [*silence, *retries])
+
+
+def _user() -> str:
+    """Return the user's name, or number where the system has no name for it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _unchecked(site: Site) -> str:
+    return (
+        f"sacctmgr: expected the accounts of {_user()}, got: {site.silence};"
+        " jobs run all the same, but whether they may use an account (slurm_account) is not checked"
+    )
 
 
 def _check_reachable() -> None:
@@ -97,6 +113,11 @@ def _following(site: Site, status_command: str | None) -> Iterator[str]:
         yield (
             "slurm-status-command: expected squeue, because this site keeps no accounting,"
             f" got sacct; set it in {_SITE_SETTINGS}"
+        )
+    elif status_command == "sacct" and site.silence:
+        yield (
+            "slurm-status-command: expected squeue while the database of jobs is silent, got sacct,"
+            f" which would never see a job end ({site.silence}); set it in {_SITE_SETTINGS}"
         )
     if status_command == "squeue" and site.min_job_age_s < MIN_JOB_AGE_S:
         remedy = (
@@ -267,9 +288,12 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         requests, status_command = read_profile(arguments.profile)
-        found = check(requests, status_command).problems
+        findings = check(requests, status_command)
     except ClusterError as error:
-        found = [str(error)]
+        findings = Findings([str(error)])
+    found = findings.problems
+    for warning in findings.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     if arguments.probe and not found:
         found = probe(requests, Path.cwd())
     print("\n".join(found) or "preflight: no problem found", file=sys.stderr)

@@ -9,6 +9,7 @@ of the calling process and goes away with it, even if that is killed (see `ray_r
 import logging
 import os
 import socket
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,11 +19,12 @@ from typing import Any
 
 from cluster import allocation, ray_address, ray_nodes, ray_reaper, ray_token
 from pipeline import private
-from pipeline.errors import PipelineError
+from pipeline.errors import ClusterError, PipelineError
 
 OBJECT_STORE_BYTES = 128 * 2**20
 # Ray puts Unix sockets below its folder, and their paths are limited to 107 bytes.
 _LONGEST_BASE = 22
+_LONGEST_TMPDIR = 60
 # Ray opens its folder to everybody (0777), so that lies in one that is this user's alone.
 _INNER = "r"
 
@@ -107,9 +109,12 @@ def session(
         else:
             folder = stack.enter_context(private.scratch("ray-", _LONGEST_BASE, "RAY_TMPDIR"))
             stack.enter_context(ray_token.for_new_session(folder))
+            # Python's own sockets between Ray's processes lie with other temporary files.
+            if len(os.fsencode(tempfile.gettempdir())) > _LONGEST_TMPDIR:
+                stack.enter_context(_variable("TMPDIR", str(folder)))
             stack.callback(ray.shutdown)
-            context = ray.init(
-                address="local",
+            context = _start(
+                ray,
                 num_cpus=nodes.share(num_cpus) if nodes else num_cpus,
                 object_store_memory=object_store_memory,
                 include_dashboard=dashboard,
@@ -131,6 +136,34 @@ def tunnel(*ports: int | str) -> str:
     login = os.environ.get("SLURM_SUBMIT_HOST", "")
     jump = f"-J {login} " if login not in ("", socket.gethostname()) else ""
     return f"ssh -N {forwarded} {jump}{os.environ.get('SLURMD_NODENAME') or socket.gethostname()}"
+
+
+@contextmanager
+def _variable(name: str, value: str) -> Iterator[None]:
+    """Set an environment variable for the block and for the processes that it starts."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
+
+
+def _start(ray: Any, **options: Any) -> Any:
+    """Start Ray on this machine; return its context."""
+    try:
+        return ray.init(address="local", **options)
+    except Exception as error:
+        # It quotes the last words of the process that did not start.
+        lines = [line.strip() for line in str(error).splitlines()]
+        said = next((line for line in reversed(lines) if line), type(error).__name__)
+        raise ClusterError(
+            f"Ray: expected to start on {socket.gethostname()}, got: {said[:300]}; see that this"
+            " machine has memory, processes (ulimit -u) and room in /dev/shm and the temporary"
+            " folder to spare"
+        ) from error
 
 
 def _connect(ray: Any, address: str, num_cpus: int, quiet: dict[str, Any]) -> Any:

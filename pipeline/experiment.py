@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from pipeline import workspace
 from pipeline.config import Experiment, OperatorRun, PinnRun, Run
 from pipeline.errors import ConfigError
 from pipeline.reading import documents
@@ -112,7 +113,8 @@ def room_here() -> Room:
     from cluster import cores, memory
 
     has_gpu = any(Path("/dev").glob("nvidia[0-9]*"))
-    return Room(cores.limit(), None if has_gpu else memory.limit(), "this machine")
+    # Two workers, the default, are slower on a single core and not wrong.
+    return Room(max(2, cores.limit()), None if has_gpu else memory.limit(), "this machine")
 
 
 def parse_run(raw: Mapping[str, Any]) -> PinnRun | OperatorRun:
@@ -146,18 +148,18 @@ def _typed(value: Any) -> Any:
     return value
 
 
-def summary(experiment: Experiment) -> str:
+def summary(experiment: Experiment, name: str) -> str:
     """Return a few lines about what an experiment holds and how many jobs it makes."""
     parts: dict[str, Mapping[str, object]] = {
-        "data sets": experiment.datasets,
-        "runs": experiment.runs,
-        "bounds": experiment.bounds,
+        "data set": experiment.datasets,
+        "run": experiment.runs,
+        "bound": experiment.bounds,
     }
-    lines = [f"seed {experiment.seed}"]
+    lines = [f"experiment {name}, seed {experiment.seed}"]
     for what, section in parts.items():
-        names = list(section)
-        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        lines.append(f"{len(names)} {what}" + (f": {shown}" if names else ""))
+        shown = ", ".join(list(section)[:5]) + (", ..." if len(section) > 5 else "")
+        count = f"{len(section)} {what}" + ("" if len(section) == 1 else "s")
+        lines.append(f"{count}: {shown}" if section else count)
     # A bound is searched for and certified; one job aggregates.
     jobs = len(experiment.datasets) + len(experiment.runs) + 2 * len(experiment.bounds) + 1
     return "\n".join([*lines, f"{jobs} jobs if nothing is done yet"])
@@ -184,7 +186,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         experiment = validate(merged(layers), layers)
         if not found.elsewhere:
             check_room(experiment, layers, room_here())
-        print(summary(experiment))
+        files = [Path(found.file), *map(Path, found.overlay)]
+        name = layers[-1].content.get("name")
+        print(summary(experiment, workspace.identify(experiment, files, {}, name).name))
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 1

@@ -30,17 +30,18 @@ NEUTRAL = frozenset(
         "pipeline.console",
         "pipeline.disk",
         "pipeline.errors",
-        "pipeline.identity",
         "pipeline.experiment",
         "pipeline.failure",
+        "pipeline.identity",
         "pipeline.kept",
+        "pipeline.last_words",
         "pipeline.memory",
         "pipeline.ownership",
         "pipeline.private",
         "pipeline.provenance",
         "pipeline.stages",
-        "pipeline.workspace",
         "pipeline.terminal",
+        "pipeline.workspace",
     }
 )
 _REPORTED = ("numpy", "scipy", "torch", "ray", "dask", "zarr", "python-flint", "snakemake")

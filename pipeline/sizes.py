@@ -14,7 +14,7 @@ Memory is a lower bound, so that only what is impossible is refused. In bytes, 4
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from pipeline.config import (
@@ -25,8 +25,7 @@ from pipeline.config import (
     PinnRun,
 )
 
-# Two workers on one core, the default, are slower and not wrong; so are some more ranks than cores.
-_ALWAYS = 2
+# A few more ranks than cores are slower, not wrong.
 _RANKS_A_CORE = 4
 _NUMBER, _COPIES, _RECORD = 4, 4, 200
 _GIB = 2**30
@@ -65,14 +64,22 @@ def misfits(experiment: Experiment, room: Room) -> Iterator[Misfit]:
         yield from run_misfits(name, run, room)
 
 
+def job_misfits(experiment: Experiment, names: Mapping[str, str], room: Room) -> Iterator[Misfit]:
+    """Yield why a job with `room` cannot do its part; `names` are its wildcards, name by kind."""
+    if "run" in names:
+        yield from run_misfits(names["run"], experiment.runs[names["run"]], room)
+    elif "dataset" in names:
+        name = names["dataset"]
+        yield from dataset_misfits(name, experiment.datasets[name], room)
+
+
 def run_misfits(name: str, run: PinnRun | OperatorRun, room: Room) -> Iterator[Misfit]:
     """Yield why a job with `room` cannot train the run `name`."""
     fewest = run.train.min_workers
-    most = None if room.cores is None else max(room.cores, _ALWAYS)
-    if most is not None and fewest > most:
+    if room.cores is not None and fewest > room.cores:
         yield Misfit(
             ["runs", name, "train", "num_workers"],
-            f"expected at most {most}, the cores of {room.owner}, got {fewest}",
+            f"expected at most {room.cores}, the cores of {room.owner}, got {fewest}",
         )
     yield from _too_large(["runs", name], run_needs(run), room)
 
@@ -123,13 +130,15 @@ def run_needs(run: PinnRun | OperatorRun) -> list[Need]:
     copies = 1 if run.train.shard == "axes" else workers
     first = copies * coordinates * width
     what = "weights, gradient and Adam's moments of"
+    sizes = {"problem.dim": run.problem.dim, "model.width": width, "model.depth": run.model.depth}
+    largest = max(sizes, key=lambda key: sizes[key])
     return [
         Need(_COPIES * _NUMBER * first, f"{what} the first layer", "problem.dim", run.problem.dim),
         Need(
             _COPIES * _NUMBER * copies * num_parameters(run),
             f"{what} the network",
-            "model.width" if width > coordinates else "problem.dim",
-            width if width > coordinates else run.problem.dim,
+            largest,
+            sizes[largest],
         ),
         Need(_NUMBER * batch * (coordinates + width), "one batch", "train.batch_size", batch),
     ]

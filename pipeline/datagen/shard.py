@@ -1,13 +1,12 @@
 """One shard as one task, and the records that let an interrupted run go on.
 
-<store>.partial/key.json           digest of configuration, seed and source; written last
 <store>.partial/store/             the store being written
 <store>.partial/shards/<i>.json    one finished shard: what `write_shard` returned, timing
+
+See `folder` for the rest.
 """
 
-import os
 import platform
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import zarr
 
 from pipeline.config import Dataset
-from pipeline.datagen import folder
+from pipeline.datagen import folder, room
 from pipeline.datagen.sample import build_problem, estimate_error, generate_block
 from pipeline.errors import StoreError
 from pipeline.provenance import config_digest, write_json
@@ -34,6 +33,11 @@ class Plan(folder.Plan[Dataset]):
     def num_shards(self) -> int:
         """Return the number of shards in the store."""
         return self.dataset.num_samples // self.dataset.samples_per_shard
+
+    @property
+    def tasks(self) -> tuple[str, int]:
+        """Return the folder of the records of finished tasks, and how many tasks there are."""
+        return "shards", self.num_shards
 
 
 def make_shard(index: int, plan: Plan) -> dict[str, Any]:
@@ -62,19 +66,21 @@ def resume(plan: Plan) -> dict[int, dict[str, Any]]:
     """Prepare the folder of `plan` and return the records of the shards that are already right.
 
     A folder of the same digest is kept; every recorded shard in it is read and compared with its
-    record, and forgotten if it differs. A folder of any other run is discarded.
+    record, and forgotten if it differs. A folder of any other run is kept aside.
+
+    Raises:
+        PlaceError: something that the pipeline did not make is in the way.
+        DiskError: the store cannot fit.
     """
-    shutil.rmtree(folder.retired(plan.store), ignore_errors=True)
-    partial = plan.partial
-    if folder.read_json(partial / "key.json") != {"digest": plan.digest}:
-        shutil.rmtree(partial, ignore_errors=True)
+
+    def create(new: Path) -> None:
         problem = build_problem(plan.dataset)
-        shards.create(partial / "store", plan.dataset, problem.num_inputs, problem.num_targets)
-        write_json(partial / "key.json", {"digest": plan.digest})
+        channels = problem.num_inputs, problem.num_targets
+        room.check(plan, sum(channels), 2 * plan.num_shards)
+        shards.create(new / "store", plan.dataset, *channels)
+
+    if not folder.claim(plan, create):
         return {}
-    if not (partial / "store").exists():
-        # Interrupted after `publish`: the store carries our digest's data; take it back.
-        os.replace(plan.store, partial / "store")
     found = {index: _verified(plan, index) for index in range(plan.num_shards)}
     return {index: record for index, record in found.items() if record is not None}
 
@@ -98,7 +104,7 @@ def publish(plan: Plan, records: dict[int, dict[str, Any]]) -> None:
             for name in layout.ARRAYS
         },
     )
-    folder.put_in_place(unfinished, plan.store)
+    folder.put_in_place(plan)
 
 
 def _verified(plan: Plan, index: int) -> dict[str, Any] | None:

@@ -81,7 +81,8 @@ def _complaint(detail: Mapping[str, Any], at: _Found) -> Complaint:
     if kind == "extra_forbidden" and at.parent:
         known = at.parent.keys
         key = path[-1]
-        return Complaint(path, f"expected {choice(known)}, got {show(key)}{nearest(key, known)}")
+        text = f"expected one of the keys {choice(known)}, got {show(key)}{nearest(key, known)}"
+        return Complaint(path, text)
     if kind.startswith("union_tag") and expected and isinstance(value, Mapping):
         known = expected.kinds
         given = show(value["kind"], 60) if "kind" in value else "nothing; the key has no default"

@@ -75,6 +75,7 @@ class _Inspection:
         self.largest: int | None = None
         self._known: dict[int, _Extent] = {}
         self._open: set[int] = set()
+        self._is_deep = False
 
     def extent(self, node: yaml.Node, path: tuple[str, ...], line: int) -> _Extent:
         """Return the extent of `node`, which is at `path`; note its mistakes."""
@@ -131,7 +132,9 @@ class _Inspection:
         self.mistakes.append(Mistake(line + 1, path, text))
 
     def _too_deep(self, line: int, path: tuple[str, ...]) -> None:
-        self._add(line, path[:8], f"expected at most {MOST_LEVELS} levels of keys, got more")
+        if not self._is_deep:
+            self._is_deep = True
+            self._add(line, path[:8], f"expected at most {MOST_LEVELS} levels of keys, got more")
 
     def _twice(self, key: yaml.ScalarNode, path: tuple[str, ...], first: int) -> None:
         text = f"expected a key once, got it again (first in line {first + 1}); remove one"

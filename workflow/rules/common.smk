@@ -8,12 +8,13 @@ from pathlib import Path
 
 from cluster import preflight, slurm_request
 from pipeline import config as experiment_models
-from pipeline import disk, ownership, terminal, workspace
+from pipeline import disk, ownership, sizes, terminal, workspace
 from pipeline import experiment as reading
 from pipeline.config import NAME_PATTERN
 from pipeline.errors import PipelineError
-from pipeline.identity import identity
-from pipeline.preflight import check_inputs
+from pipeline.identity import identity as identity_of
+from pipeline.places import check_places
+from pipeline.preflight import check_inputs, makers
 from pipeline.provenance import source_digest
 from pipeline.stages import entry_modules, find_part
 
@@ -21,7 +22,7 @@ terminal.tolerate()
 
 
 def read_experiment():
-    """Return the validated experiment and whose results these are.
+    """Return the files, the validated experiment in them, and its identity.
 
     A mistake ends Snakemake with one line, before any job.
     """
@@ -44,7 +45,10 @@ def read_experiment():
                     experiment, layers, reading.room_here(), is_elsewhere=has_a_ray()
                 )
             workspace.check_owner(owner)
-            check_inputs(experiment, Path("data"))
+            check_places(
+                experiment, Path("data"), owner.results, Path("logs") / owner.name
+            )
+            check_inputs(experiment, Path("data"), owner.results)
             ownership.claim(Path(".snakemake"))
             if told := workspace.old_layout(owner):
                 print(f"note: {told}", file=sys.stderr)
@@ -52,7 +56,7 @@ def read_experiment():
         sys.exit(str(error))
     config.clear()
     config.update(whole)
-    return experiment, owner
+    return layers, experiment, owner
 
 
 def is_on_cluster():
@@ -67,7 +71,8 @@ def is_on_cluster():
 def has_a_ray():
     """Return whether the command line names a running Ray, where training then has its workers."""
     asked = workflow.resource_settings.overwrite_resources.get("train", {})
-    return bool(getattr(asked.get("ray_address"), "value", asked.get("ray_address")))
+    address = asked.get("ray_address")
+    return bool(getattr(address, "raw", address))
 
 
 def named(file):
@@ -76,7 +81,7 @@ def named(file):
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-experiment, owner = read_experiment()
+layers, experiment, owner = read_experiment()
 # Results and logs of this experiment alone; data sets are shared.
 R, LOGS = owner.results.as_posix(), f"logs/{owner.name}"
 
@@ -87,8 +92,12 @@ if workflow.is_main_process and is_on_cluster():
     workflow.resource_settings.cores = sys.maxsize
 
 
+# Runs that start from the checkpoint of another one.
+starts_from = makers(experiment, owner.results)
+
 # What each stage leaves for the report.
 TRAINED = ["run.json", "metrics.parquet", "prediction.npz"]
+CHECKPOINT = ["checkpoint/model.json", "checkpoint/model.pt"]
 SEARCHED = ["run.json", "trace.json", "candidate.json"]
 CERTIFIED = ["run.json", "verdict.json"]
 
@@ -106,7 +115,16 @@ def named_part(section, name):
 
 def stage_config(section, wildcard):
     """Return a params function: what shapes the numbers of the part that the wildcard names."""
-    return lambda wildcards: identity(named_part(section, wildcards[wildcard]))
+
+    def counted(wildcards):
+        name = wildcards[wildcard]
+        found = identity_of(named_part(section, name))
+        if section == "runs" and name in starts_from:
+            # An input, whose weights are not known before they are made.
+            found["initial_checkpoint"] = f"runs.{starts_from[name]}"
+        return found
+
+    return counted
 
 
 def stage_source(section, wildcard):
@@ -127,6 +145,14 @@ def store_of(wildcards):
     """Return the store a run trains on; none for a PINN."""
     dataset = getattr(named_part("runs", wildcards.run), "dataset", None)
     return [f"data/{dataset}.zarr/zarr.json"] if dataset else []
+
+
+def initial_of(wildcards):
+    """Return the checkpoint a run starts from, if a run of this experiment makes it."""
+    maker = starts_from.get(wildcards.run)
+    if maker is None:
+        return []
+    return [f"{R}/train/{maker}/{file}" for file in CHECKPOINT]
 
 
 def num_workers(wildcards):
@@ -154,6 +180,10 @@ def check_cluster():
         for job in workflow.dag.needrun_jobs()
         if not job.is_local
     }
+    # Runs share a request and differ in what they need.
+    unfit = [line for job in workflow.dag.needrun_jobs() for line in misfits_of(job)]
+    if unfit:
+        sys.exit("\n".join(unfit))
     requests = [*jobs, *(again for job in jobs.values() for again in retries(job))]
     found = preflight.check(requests, workflow.executor_settings.status_command)
     if found.problems:
@@ -163,6 +193,20 @@ def check_cluster():
     remember_min_job_age()
     # A job that is queued again goes on with its log; SLURM would begin it anew.
     os.environ.setdefault("SBATCH_OPEN_MODE", "append")
+
+
+def misfits_of(job):
+    """Return a line for each number of workers, or size, that is more than the job asks for."""
+    if job.is_local or job.resources.get("ray_address"):
+        return []
+    asked = slurm_request.Request.of(job.name, job.threads, job.resources)
+    # Networks on a GPU do not need the memory of the node.
+    bytes_asked = asked.memory_mb and asked.memory_mb * asked.nodes * 2**20
+    room = sizes.Room(
+        asked.cpus, None if asked.gpus else bytes_asked, f"the request of {job.name}"
+    )
+    found = sizes.job_misfits(experiment, job.wildcards_dict, room)
+    return [reading.complain(layers, *misfit) for misfit in found]
 
 
 def remember_min_job_age():
@@ -231,7 +275,7 @@ def everything():
     bounds = experiment.bounds
     return [
         *expand("{data}{file}", data=data, file=[".zarr/zarr.json", ".run.json"]),
-        *expand("{run}/{file}", run=runs, file=[*TRAINED, "checkpoint"]),
+        *expand("{run}/{file}", run=runs, file=[*TRAINED, *CHECKPOINT]),
         *expand(f"{R}/search/{{name}}/{{file}}", name=bounds, file=SEARCHED),
         *expand(f"{R}/certify/{{name}}/{{file}}", name=bounds, file=CERTIFIED),
     ]
