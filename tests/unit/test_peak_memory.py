@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster import mpi
 from pipeline import config, memory, provenance
 
 SIZE = 300
@@ -95,6 +96,11 @@ def test_the_mark_is_gone_afterwards_and_ranks_share_theirs(monkeypatch):
     with memory.watched() as watch:
         assert os.environ[memory.MARK] == "ranks" and watch._entry.endswith(b"=ranks")
     assert os.environ[memory.MARK] == "ranks"
+
+
+def test_the_ranks_of_one_launch_share_a_mark_of_their_own():
+    marks = [mpi.rank_environment("folder")[memory.MARK] for _ in range(2)]
+    assert len(set(marks)) == 2 and os.environ.get(memory.MARK) not in marks
 
 
 def test_the_thread_takes_less_than_half_a_percent_of_a_core(monkeypatch):
