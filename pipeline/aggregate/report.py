@@ -171,7 +171,7 @@ def _flow_row(result: DatasetResult) -> Row:
         "dissipation": short(summary["peak_dissipation"], 4),
         "time": short(summary["peak_dissipation_time"]),
         "resolution": short(summary["resolution"], 2),
-        "imbalance": short(summary["max_error"], 2),
+        "imbalance": short(summary.get("energy_imbalance"), 2),
     }
 
 
