@@ -41,7 +41,9 @@ def comparison(run: RunResult) -> Comparison | None:
     if errors := published.relative_errors(problem):
         trivial = published.trivial_error(problem.dim)
         return Comparison("relative_l2", errors, differences(run.config), trivial)
-    if value := published.value(problem):
+    # A problem with more than its equation and dimension has no published value yet.
+    is_plain = not list(phrases(problem, without=_TOLD))
+    if is_plain and (value := published.value(problem)):
         return Comparison("value", [value], _of_a_value(run.record["summary"]))
     return None
 

@@ -44,8 +44,8 @@ from pipeline.config import (
     TwoBody,
 )
 
-# How a store is cut and by how many processes it is made: no part of what is in it.
-_NO_PROBLEM = frozenset({"samples_per_shard", "ranks"})
+# How a store is cut: like the neutral fields of a dataset, no part of what is in it.
+_LAYOUT = frozenset({"samples_per_shard"})
 _EQUATIONS = {
     "heat": "heat with source",
     "poisson": "Poisson",
@@ -132,7 +132,8 @@ def _name(part: Any) -> str:
 
 def dataset_title(part: Dataset | Trajectory) -> str:
     """Return the equation, grid and samples of a dataset: all that makes its fields."""
-    others = phrases(part, {"problem": elsewhere} | dict(_STORE), without=_NO_PROBLEM)
+    neutral = _LAYOUT | part.neutral_here()
+    others = phrases(part, {"problem": elsewhere} | dict(_STORE), without=neutral)
     return ", ".join([_title(part.problem), *others])
 
 
@@ -162,7 +163,8 @@ def problem_title(part: PinnRun | OperatorRun, experiment: Experiment) -> str:
 def problem_identity(part: PinnRun | OperatorRun, experiment: Experiment) -> Hashable:
     """Return what is equal for two runs exactly if they may be compared: their problem."""
     if isinstance(part, OperatorRun):
-        return identity(experiment.datasets[part.dataset], without=_NO_PROBLEM)
+        dataset = experiment.datasets[part.dataset]
+        return identity(dataset, without=_LAYOUT | dataset.neutral_here())
     return identity(part.problem)
 
 

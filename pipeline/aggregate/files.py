@@ -35,7 +35,7 @@ _RECORD: dict[str, type | tuple[type, ...]] = {
     "hardware": dict,
     "started": str,
     "wall_time_s": (int, float),
-    "peak_memory_mb": (int, float),
+    "peak_memory_mb": (int, float, type(None)),
     "summary": dict,
 }
 # Numbers of a summary that the report formats, where they are there.

@@ -31,11 +31,16 @@ def stages(results: Results) -> list[Row]:
                 "source_digest": record["source_digest"][:10],
                 "started": minute(record["started"]),
                 "wall_time": duration(record["wall_time_s"]),
-                "memory": f"{record['peak_memory_mb']:,.0f} MB",
+                "memory": _megabytes(record["peak_memory_mb"]),
                 "machine": names.get(_machine(record), "other"),
             }
         )
     return rows
+
+
+def _megabytes(number: float | None) -> str:
+    # A machine that does not tell costs no result (see `provenance.record`).
+    return "unknown" if number is None else f"{number:,.0f} MB"
 
 
 def environments(results: Results) -> list[Row]:

@@ -26,7 +26,8 @@ from pipeline.aggregate.describe import (
 from pipeline.aggregate.wording import number, text
 from pipeline.config import Experiment
 
-LAYOUT = {"samples_per_shard", "ranks"}
+# What is no part of what a dataset holds.
+LAYOUT = {"samples_per_shard", "ranks", "tolerance"}
 PROBLEMS = get_args(get_args(config.PinnProblem)[0])
 FORMULATIONS = get_args(config.Formulation)
 NO_DATA = Experiment(schema_version=1, seed=0)

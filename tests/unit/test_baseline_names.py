@@ -13,7 +13,7 @@ from pipeline.aggregate import baselines
 from pipeline.aggregate.collect import collect
 from pipeline.aggregate.console import closing_table
 from pipeline.aggregate.report import render
-from pipeline.aggregate.table import summary_table, unit_of
+from pipeline.aggregate.table import summary_table, unit
 from pipeline.training import pinn
 
 
@@ -105,4 +105,4 @@ def test_units_follow_the_names_of_numbers():
         "samples_per_second": "1/s", "bytes": "B", "all_reduce_bytes_per_step": "B", "skill": "1",
         "seconds_per_step": "s", "relative_l2": "1", "max_error": "1", "num_samples": "1",
     }  # fmt: skip
-    assert {key: unit_of(key) for key in units} == units
+    assert {key: unit(key) for key in units} == units
