@@ -81,6 +81,18 @@ def test_resumed_run_equals_the_straight_one_to_the_last_bit(make_task, stop_at,
         assert torch.equal(a, b)
 
 
+def test_evaluations_and_snapshots_change_no_bit_of_the_weights(make_task):
+    one, other = make_task(), make_task(evaluate_every=3, checkpoint_every=11)
+    run(one, Memory())
+    stopped = Memory(stop_at=22)
+    with pytest.raises(KeyboardInterrupt):
+        run(make_task(evaluate_every=4, checkpoint_every=2), stopped)
+    run(other, stopped)
+    for a, b in zip(one.model.parameters(), other.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert one.final(one.model) == other.final(other.model)
+
+
 def test_history_has_losses_and_errors_where_they_belong(make_task):
     task = make_task()
     history = run(task, Memory())

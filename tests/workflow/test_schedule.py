@@ -12,6 +12,13 @@ pytestmark = pytest.mark.slow
 
 TRAIN = {"train:waves_fno", "train:ball_sdgd"}
 GENERATE = {"generate:waves", "simulate:vortex"}
+STARTING = {
+    "problem": {"kind": "two_body", "dim": 20},
+    "model": {"kind": "mlp", "width": 16, "depth": 3},
+    "estimator": {"kind": "sdgd", "sampled_axes": 4},
+    "train": {"num_steps": 1, "num_test_points": 500, "num_workers": 1},
+    "initial_checkpoint": "results/smoke/train/ball_sdgd/checkpoint",
+}
 
 
 @contextmanager
@@ -75,6 +82,17 @@ def test_forcing_a_rule_reruns_it_and_what_depends_on_it(finished):
         ({"runs": {"ball_sdgd": {"train": {"num_steps": 70}}}}, {"train:ball_sdgd", "aggregate"}),
         # The workers divide the work and shape no number; the report names the experiment.
         ({"runs": {"ball_sdgd": {"train": {"num_workers": [1, 3]}}}}, {"aggregate"}),
+        # Nor do these; the data set alone would be made by as many other processes.
+        ({"runs": {"ball_sdgd": {"train": {"checkpoint_every": 7}}}}, {"aggregate"}),
+        ({"runs": {"waves_fno": {"train": {"evaluate_every": 7}}}}, {"aggregate"}),
+        ({"runs": {"ball_sdgd": {"train": {"compile": True}}}}, {"aggregate"}),
+        ({"datasets": {"vortex": {"ranks": 1}}}, {"aggregate"}),
+        # A checkpoint that the experiment makes is made, or made anew, first.
+        (
+            {"runs": {"again": STARTING, "ball_sdgd": {"train": {"num_steps": 70}}}},
+            {"train:ball_sdgd", "train:again", "aggregate"},
+        ),
+        ({"runs": {"again": STARTING}}, {"train:again", "aggregate"}),
         (
             {"bounds": {"line": {"formulation": {"kind": "two_point", "dim": 1, "degree": 11}}}},
             {"search:line", "certify:line", "aggregate"},
