@@ -22,7 +22,8 @@ def check_inputs(experiment: Experiment, data: Path, results: Path) -> None:
     checkpoint is there, or that of another run of this experiment (see `makers`).
 
     Raises:
-        StoreError: a store of this experiment is half-written, damaged, or of another definition.
+        StoreError: a store of this experiment is half-written, damaged, of another definition, or
+            less accurate than the tolerance of this experiment asks for.
         CheckpointError: an initial checkpoint is missing, damaged or of another model.
     """
     for name, part in experiment.datasets.items():
@@ -31,6 +32,7 @@ def check_inputs(experiment: Experiment, data: Path, results: Path) -> None:
         if (store / "zarr.json").exists():
             check_any_store(store)
             check_definition(name, part, store)
+            layout.check_tolerance(store, part)
     chain = makers(experiment, results)
     for name, run in experiment.runs.items():
         if name in chain:

@@ -36,8 +36,13 @@ class Baseline(NamedTuple):
     name: str
     error: float | None
 
+    @property
+    def percent(self) -> str:
+        """Return the error for a table."""
+        return percent(self.error)
+
     def __str__(self) -> str:
-        return "–" if self.error is None else f"{percent(self.error)}, {self.name}"
+        return "–" if self.error is None else f"{self.percent}, {self.name}"
 
 
 def trivial_name(problem: PinnProblem) -> str:
@@ -65,7 +70,7 @@ def of_run(run: PinnRun | OperatorRun, summary: dict[str, Any]) -> list[Baseline
     if isinstance(run, PinnRun):
         return [Baseline(trivial_name(run.problem), summary.get("trivial_relative_l2"))]
     found = [Baseline(name, summary[key]) for key, name in _OPERATORS.items() if key in summary]
-    return sorted(found, key=lambda each: each.error or 0.0) or [Baseline("–", None)]
+    return sorted(found, key=lambda each: each.error or 0.0) or [Baseline("", None)]
 
 
 def meaning(run: PinnRun | OperatorRun, summary: dict[str, Any], quantity: str) -> str | None:

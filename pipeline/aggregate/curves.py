@@ -11,6 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from pipeline.aggregate import baselines
 from pipeline.aggregate.collect import BoundResult, Results, RunResult
 from pipeline.aggregate.describe import problem_identity, problem_title
 from pipeline.aggregate.figure import (
@@ -80,7 +81,7 @@ def error_curves(results: Results) -> Figure:
         for row, (title, runs) in zip(axes, groups.items(), strict=True):
             for panel, key in zip(row, ("step", "elapsed_s"), strict=True):
                 drawn = _curves(panel, runs, "relative_l2", "test", key)
-                log_axis(panel.yaxis, [*drawn, *_trivial(panel, runs)])
+                log_axis(panel.yaxis, [*drawn, *_baseline(panel, runs)])
             finish(row[0], title=title, xlabel="optimiser step", ylabel="relative L² test error")
             finish(row[1], xlabel="training time in seconds")
             # sharey hides the labels of the right panel; they are wanted at reading distance.
@@ -89,7 +90,7 @@ def error_curves(results: Results) -> Figure:
 
 
 def skill_chart(results: Results) -> Figure | None:
-    """Draw the skill of every PINN run as a bar from 1, or return None without one."""
+    """Draw the skill of every run that has one as a bar from 1, or return None without any."""
     runs = [run for run in results.runs if "skill" in run.record["summary"]]
     if not runs:
         return None
@@ -108,7 +109,7 @@ def skill_chart(results: Results) -> Figure | None:
         panel.set_yticks(range(len(runs)), [run.name for run in runs])
         panel.set_ylim(len(runs) - 0.5, -0.5)
         panel.grid(axis="y", visible=False)
-        finish(panel, xlabel="skill = error of the trivial predictor / error of the run")
+        finish(panel, xlabel="skill = least error without learning / error of the run")
     return figure
 
 
@@ -185,20 +186,19 @@ def _history(metrics: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
     return rows.assign(low=rows["value"] / factor, high=rows["value"] * factor)
 
 
-def _trivial(panel: Axes, runs: Sequence[RunResult]) -> list[float]:
-    """Mark the error of the trivial predictor, which runs of one problem share; return it."""
-    errors = [
-        float(run.record["summary"]["trivial_relative_l2"])
-        for run in runs
-        if "trivial_relative_l2" in run.record["summary"]
-    ]
-    if errors:
-        panel.axhline(errors[0], color=INK, linewidth=1, linestyle=(0, (4, 2)))
-        panel.annotate(
-            "trivial predictor", (1, errors[0]), (-2, 3), xycoords=panel.get_yaxis_transform(),
-            textcoords="offset points", ha="right",
-        )  # fmt: skip
-    return errors[:1]
+def _baseline(panel: Axes, runs: Sequence[RunResult]) -> list[float]:
+    """Mark the least error without learning of runs of one problem; return it."""
+    found = [baselines.of_run(run.config, run.record["summary"])[0] for run in runs]
+    known = [(each.error, each.name) for each in found if each.error]
+    if not known:
+        return []
+    error, name = min(known)
+    panel.axhline(error, color=INK, linewidth=1, linestyle=(0, (4, 2)))
+    panel.annotate(
+        name, (1, error), (-2, 3), xycoords=panel.get_yaxis_transform(),
+        textcoords="offset points", ha="right",
+    )  # fmt: skip
+    return [error]
 
 
 def _ladder(panel: Axes, result: BoundResult, look: dict[str, Any]) -> list[float]:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pipeline.aggregate import origin
 from pipeline.aggregate.describe import dataset_title, formulation_title, problem_title
+from pipeline.aggregate.origin import computed, minute
 from pipeline.aggregate.results import Missing, Results
 from pipeline.config import Bound, Dataset, Experiment, Trajectory
 
@@ -45,8 +45,8 @@ def asked(results: Results) -> Row:
         "files": ", ".join(found.files) or "unknown",
         "overrides": found.overrides,
         "command": found.command,
-        "started": found.started,
-        "computed": origin.computed(results),
+        "started": "unknown" if found.started == "unknown" else f"{minute(found.started)} UTC",
+        "computed": computed(results),
     }
 
 
@@ -60,7 +60,7 @@ def rows(results: Results) -> list[Row]:
             "stage": part.stage,
             "status": part.status,
             "reason": part.reason,
-            "when": origin.minute(part.when) if part.when else "",
+            "when": minute(part.when) if part.when else "",
         }
         for part in results.missing
     ]
@@ -72,8 +72,7 @@ def title(part: Missing, experiment: Experiment) -> str:
         case Dataset() | Trajectory():
             text = dataset_title(part.config)
         case Bound():
-            formulation = part.config.formulation
-            text = f"n = {formulation.dim}: {formulation_title(part.config, formulation.degree)}"
+            text = formulation_title(part.config)
         case run:
             text = problem_title(run, experiment)
     return text if len(text) <= _MOST_TITLE else f"{text[: _MOST_TITLE - 1]}…"

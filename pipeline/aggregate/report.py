@@ -7,7 +7,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from pipeline.aggregate import ablation, bounds, comparison, curves, lacking, origin, predictions
+from pipeline.aggregate import (
+    ablation,
+    baselines,
+    bounds,
+    comparison,
+    curves,
+    lacking,
+    origin,
+    predictions,
+)
 from pipeline.aggregate.collect import BoundResult, DatasetResult, Results, RunResult
 from pipeline.aggregate.describe import (
     dataset_count,
@@ -119,9 +128,10 @@ def _run_headlines(results: Results) -> list[Row]:
         ranked = sorted(runs, key=_error)
         best, others = ranked[0], ranked[1:]
         against = [f"{run.name} {percent(_error(run))}" for run in others]
-        skill = best.record["summary"].get("skill")
-        if skill is not None:
-            against.insert(0, f"{short(skill)}× better than the trivial predictor")
+        summary = best.record["summary"]
+        if (skill := summary.get("skill")) is not None:
+            known = baselines.of_run(best.config, summary)[0].name
+            against.insert(0, f"{short(skill)}× better than {known}, without learning")
         rows.append(
             {
                 "what": problem,
@@ -161,7 +171,7 @@ def _flow_row(result: DatasetResult) -> Row:
         "dissipation": short(summary["peak_dissipation"], 4),
         "time": short(summary["peak_dissipation_time"]),
         "resolution": short(summary["resolution"], 2),
-        "imbalance": short(summary["max_error"], 2),
+        "imbalance": short(summary.get("energy_imbalance"), 2),
     }
 
 
@@ -189,7 +199,7 @@ def _run_row(run: RunResult) -> Row:
         "elsewhere": "; ".join(elsewhere),
         "bound": _error_bound(summary),
         "skill": short(summary.get("skill")),
-        "trivial": percent(summary.get("trivial_relative_l2")),
+        "baselines": baselines.of_run(run.config, summary),
         "steps": f"{int(run.metrics['step'].max()):,}",
         "training_time": duration(float(run.metrics["elapsed_s"].max())),
         "wall_time": duration(run.record["wall_time_s"]),

@@ -7,7 +7,14 @@ import numpy as np
 from scipy.integrate import cumulative_simpson
 
 from pipeline.config import Trajectory
-from pipeline.solvers.etdrk import kept_modes
+from pipeline.errors import SolverError
+from pipeline.solvers.etdrk import count_steps, kept_modes
+
+# How `max_error` of a store is meant, beside the number.
+MEANING = (
+    "empirical estimate of the largest error of a snapshot, in space and in time and of rounding;"
+    " relative in the L2 norm of the velocity"
+)
 
 
 def series(records: Sequence[dict[str, Any]]) -> np.ndarray:
@@ -36,11 +43,49 @@ def imbalance(table: np.ndarray) -> float:
     return float(abs(energy[0] - energy - lost).max() / energy[0])
 
 
-def summarise(dataset: Trajectory, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the summary of a run record; `max_error` is the energy budget's `imbalance`.
+def intervals(dataset: Trajectory) -> tuple[float, int]:
+    """Return the time between two snapshots and the number of steps in it."""
+    interval = dataset.problem.final_time / dataset.num_snapshots
+    return interval, count_steps(interval, dataset.problem.time_step)
 
-    `resolution` is k_max η at the peak of dissipation, η = (ν³/ε)^¼ Kolmogorov's length: about 1
-    or more means that the flow is resolved.
+
+def accuracy(dataset: Trajectory, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the largest estimated error of a snapshot and what is meant by it."""
+    worst = max(records, key=lambda record: record["error"])
+    return {
+        "max_error": worst["error"],
+        "max_error_is": MEANING,
+        "worst_snapshot": worst["snapshot"],
+        "tolerance": dataset.largest_error,
+    }
+
+
+def check_tolerance(dataset: Trajectory, name: str, record: dict[str, Any]) -> None:
+    """Return if the estimated error of a snapshot is within the tolerance of the flow `name`.
+
+    Raises:
+        SolverError: it is not; snapshot, estimate and remedy are named.
+    """
+    error, tolerance = record["error"], dataset.largest_error
+    if error <= tolerance:
+        return
+    points = 2 * round(3 * dataset.grid[0] / 4)
+    raise SolverError(
+        f"datasets.{name}: snapshot {record['snapshot']} (t = {record['series'][-1][0]:.3g}):"
+        f" expected an error of at most {tolerance:.3g} (tolerance), estimated {error:.3g} in space"
+        f" and time; use a finer grid ([{points}, {points}, {points}]) with a smaller time_step"
+        f" ({dataset.problem.time_step / 1.5:.2g}), a larger viscosity or an earlier final_time,"
+        " or raise tolerance"
+    )
+
+
+def summarise(dataset: Trajectory, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the summary of a run record.
+
+    `max_error` is that of the velocity field (`solvers.mpi_companion`), `energy_imbalance` that of
+    the energy budget, which an unresolved flow keeps as well as a resolved one. `resolution` is
+    k_max η at the peak of dissipation, η = (ν³/ε)^¼ Kolmogorov's length: about 1 or more means
+    that the flow is resolved.
     """
     table = series(records)
     num_steps = len(table) - 1
@@ -51,7 +96,8 @@ def summarise(dataset: Trajectory, records: Sequence[dict[str, Any]]) -> dict[st
         "num_steps": num_steps,
         "seconds_per_step": sum(record["seconds"] for record in records) / num_steps,
         "bytes": sum(slab["size"] for record in records for slab in record["slabs"]),
-        "max_error": imbalance(table),
+        **accuracy(dataset, records),
+        "energy_imbalance": imbalance(table),
         "max_divergence": float(table[:, 4].max()),
         "initial_energy": float(table[0, 1]),
         "final_energy": float(table[-1, 1]),

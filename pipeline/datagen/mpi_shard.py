@@ -1,7 +1,8 @@
 """One snapshot as one step of a run that can be interrupted, and the records that let it go on.
 
 <store>.partial/store/               the store being written
-<store>.partial/state/<i>.<r>.npy    û of rank r at snapshot i: a restart repeats the numbers
+<store>.partial/state/<i>.<r>.npz    û of rank r at snapshot i, `coarser` that of the companion:
+                                     a restart repeats the numbers
 <store>.partial/snapshots/<i>.json   one finished snapshot: slabs, checksums of û, diagnostics
 
 See `folder` for the rest.
@@ -10,7 +11,8 @@ See `folder` for the rest.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -28,8 +30,8 @@ class Plan(folder.Plan[Trajectory]):
     """A plan whose tasks are snapshots, each of a slab a rank."""
 
     def state(self, snapshot: int, rank: int) -> Path:
-        """Return the file that holds û of one rank at one snapshot."""
-        return self.partial / "state" / f"{snapshot}.{rank}.npy"
+        """Return the file that holds both û of one rank at one snapshot."""
+        return self.partial / "state" / f"{snapshot}.{rank}.npz"
 
     def record(self, snapshot: int) -> Path:
         """Return the file whose existence says that a snapshot is finished."""
@@ -71,26 +73,39 @@ def _creator(plan: Plan) -> Callable[[Path], None]:
     return create
 
 
-def load(plan: Plan, records: list[dict[str, Any]], rank: int) -> np.ndarray | None:
-    """Return û of this rank at the last record, or None unless all of this rank's files match."""
+class State(NamedTuple):
+    """What a snapshot is computed from: û of this rank, and that of its companion."""
+
+    fine: np.ndarray
+    coarser: np.ndarray
+
+    def checksums(self) -> list[str]:
+        """Return the checksum of each part."""
+        return [block_checksum(part) for part in self]
+
+
+def load(plan: Plan, records: list[dict[str, Any]], rank: int) -> State | None:
+    """Return the state of this rank at the last record, or None unless all of its files match."""
     try:
         for record in records:
             slabs.verify(plan.partial / "store", "velocity", record["slabs"][rank])
-        state = np.asarray(np.load(plan.state(len(records) - 1, rank)))
-        matches = block_checksum(state) == records[-1]["states"][rank]
-    except (StoreError, OSError, ValueError, KeyError, TypeError, IndexError):
+        with np.load(plan.state(len(records) - 1, rank)) as file:
+            state = State(file["fine"], file["coarser"])
+        matches = state.checksums() == records[-1]["states"][rank]
+    # A zip file of numpy's that is damaged raises BadZipFile.
+    except (StoreError, OSError, ValueError, KeyError, TypeError, IndexError, BadZipFile):
         return None
     return state if matches else None
 
 
 def save(
-    plan: Plan, snapshot: int, rank: int, velocity: np.ndarray, state: np.ndarray
-) -> tuple[dict[str, Any], str]:
-    """Write one rank's part of a snapshot; return the slab's record and the checksum of û."""
+    plan: Plan, snapshot: int, rank: int, velocity: np.ndarray, state: State
+) -> tuple[dict[str, Any], list[str]]:
+    """Write one rank's part of a snapshot; return the slab's record and the checksums of û."""
     record = slabs.write_slab(plan.partial / "store", snapshot, rank, velocity)
     with disk.replacing(plan.state(snapshot, rank)) as temporary, temporary.open("wb") as file:
-        np.save(file, state)
-    return record, block_checksum(state)
+        np.savez(file, fine=state.fine, coarser=state.coarser)
+    return record, state.checksums()
 
 
 def commit(plan: Plan, snapshot: int, record: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ rule `simulate` puts the command together (`cluster.mpi.run`).
 """
 
 import argparse
+import math
 import platform
 import sys
 import time
@@ -22,9 +23,10 @@ from cluster.time_limit import TimeLimit
 from pipeline import disk, ownership, provenance, terminal
 from pipeline.config import TaylorGreen, Trajectory
 from pipeline.datagen import flow_summary, folder, mpi_shard
-from pipeline.datagen.mpi_shard import Plan
+from pipeline.datagen.mpi_shard import Plan, State
 from pipeline.errors import PipelineError, TimeLimitError
-from pipeline.solvers import etdrk, mpi_initial
+from pipeline.solvers import mpi_companion, mpi_initial
+from pipeline.solvers.mpi_companion import Companion
 from pipeline.solvers.mpi_navier_stokes import NavierStokes
 from pipeline.store import place, slabs
 
@@ -46,7 +48,8 @@ def run(
     Waits `patience_s` for ranks of an earlier run that are still ending. `limit` counts on rank 0.
 
     Raises:
-        SolverError: the flow became infinite or NaN; a smaller time step helps.
+        SolverError: the flow became infinite or NaN, which a smaller time step helps, or a snapshot
+            misses the tolerance.
         StoreError: a slab on disk differs from what its rank computed.
         PlaceError: something that the pipeline did not make is at the store's place.
         TimeLimitError: the next snapshot would not be finished before `limit`; see
@@ -57,12 +60,15 @@ def run(
         mpi.collectively(comm, _lock, comm, stack, plan, record, patience_s)
         with _recorded(comm, plan, name, record) as summary:
             solver = NavierStokes(comm, plan.dataset.grid[0], plan.dataset.problem.viscosity)
-            records, state = _resume(comm, plan, solver, name)
+            companion = Companion(solver)
+            records, state = _resume(comm, plan, companion, name)
+            for record_of_snapshot in records:
+                flow_summary.check_tolerance(plan.dataset, name, record_of_snapshot)
             found = len(records)
             for snapshot in range(found, plan.dataset.num_snapshots + 1):
                 if len(records) > found:
                     mpi.collectively(comm, _on_root, comm, _watch_time, limit, plan, name, records)
-                records.append(_snapshot(comm, plan, solver, state, snapshot))
+                records.append(_snapshot(comm, plan, name, companion, state, snapshot))
                 if comm.rank == 0:
                     print(_progress(name, plan, records), flush=True)
             _publish(comm, plan, records)
@@ -94,8 +100,8 @@ def _recorded(
 
 
 def _resume(
-    comm: Any, plan: Plan, solver: NavierStokes, name: str
-) -> tuple[list[dict[str, Any]], np.ndarray]:
+    comm: Any, plan: Plan, companion: Companion, name: str
+) -> tuple[list[dict[str, Any]], State]:
     """Return the records to go on from and this rank's state at the last of them."""
     found = mpi.collectively(comm, _on_root, comm, mpi_shard.prepare, plan)
     records: list[dict[str, Any]] = comm.bcast(found)
@@ -108,7 +114,8 @@ def _resume(
         return records, state
     if records:
         mpi.collectively(comm, _on_root, comm, mpi_shard.clear, plan)
-    return [], initial_state(solver, plan.dataset, plan.seed)
+    fine = initial_state(companion.fine, plan.dataset, plan.seed)
+    return [], State(fine, companion.restrict(fine))
 
 
 def _on_root(comm: Any, action: Any, *arguments: Any) -> Any:
@@ -124,24 +131,32 @@ def initial_state(solver: NavierStokes, dataset: Trajectory, seed: int) -> np.nd
 
 
 def _snapshot(
-    comm: Any, plan: Plan, solver: NavierStokes, state: np.ndarray, snapshot: int
+    comm: Any, plan: Plan, name: str, companion: Companion, state: State, snapshot: int
 ) -> dict[str, Any]:
-    """Advance `state` in place to a snapshot, store it and return its record, on every rank."""
+    """Advance `state` in place to a snapshot, store it and return its record, on every rank.
+
+    Raises:
+        SolverError: the flow does not exist, or misses the tolerance: nothing is written then.
+    """
     started = time.perf_counter()
-    series = _advance(plan.dataset, solver, state, snapshot)
-    spectrum = solver.spectrum(state)
-    velocity = solver.to_physical(state).astype(plan.dataset.dtype)
+    solver = companion.fine
+    series = _advance(plan.dataset, solver, state.fine, snapshot)
+    error = _estimate(plan.dataset, companion, state, snapshot)
+    spectrum = solver.spectrum(state.fine)
     seconds = time.perf_counter() - started
-    slab, checksum = mpi.collectively(
-        comm, mpi_shard.save, plan, snapshot, comm.rank, velocity, state
-    )
-    record = {
-        "slabs": comm.allgather(slab),
-        "states": comm.allgather(checksum),
+    record: dict[str, Any] = {
+        "snapshot": snapshot,
         "series": series,
         "spectrum": spectrum.tolist(),
         "seconds": comm.bcast(seconds),
+        "error": error,
     }
+    flow_summary.check_tolerance(plan.dataset, name, record)
+    velocity = solver.to_physical(state.fine).astype(plan.dataset.dtype)
+    slab, checksums = mpi.collectively(
+        comm, mpi_shard.save, plan, snapshot, comm.rank, velocity, state
+    )
+    record |= {"slabs": comm.allgather(slab), "states": comm.allgather(checksums)}
     mpi.collectively(comm, _on_root, comm, mpi_shard.commit, plan, snapshot, record)
     mpi_shard.forget_state(plan, snapshot - 1, comm.rank)
     return record
@@ -153,8 +168,7 @@ def _advance(
     """Advance `state` from the snapshot before; return [time, *budget] after every step."""
     if snapshot == 0:
         return [[0.0, *asdict(solver.budget(state)).values()]]
-    interval = dataset.problem.final_time / dataset.num_snapshots
-    num_steps = etdrk.count_steps(interval, dataset.problem.time_step)
+    interval, num_steps = flow_summary.intervals(dataset)
     coefficients = solver.step_coefficients(interval / num_steps)
     series = []
     for step in range(1, num_steps + 1):
@@ -162,6 +176,17 @@ def _advance(
         now = interval * (snapshot - 1 + step / num_steps)
         series.append([now, *asdict(solver.budget(state)).values()])
     return series
+
+
+def _estimate(dataset: Trajectory, companion: Companion, state: State, snapshot: int) -> float:
+    """Advance the companion to a snapshot and return the error of the flow there, on every rank."""
+    interval, num_steps = flow_summary.intervals(dataset)
+    fewer = mpi_companion.coarser_steps(num_steps)
+    if snapshot and not companion.advance(state.coarser, interval, fewer):
+        return math.inf
+    distance = companion.distance(state.fine, state.coarser)
+    rounding = float(np.finfo(dataset.dtype).eps) / 2
+    return mpi_companion.error(distance, dataset.grid[0], num_steps) + rounding
 
 
 def _watch_time(
@@ -203,6 +228,7 @@ def _publish(comm: Any, plan: Plan, records: list[dict[str, Any]]) -> None:
                 "diagnostics": flow_summary.series(records),
                 "spectrum": np.array([record["spectrum"] for record in records]),
             },
+            notes=flow_summary.accuracy(plan.dataset, records),
         )
         folder.put_in_place(plan)
 

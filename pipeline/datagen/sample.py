@@ -1,47 +1,75 @@
-"""Samples as a pure function of configuration, seed and sample index."""
+"""Samples and their errors as a pure function of configuration, seed and sample index."""
 
-import importlib
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.config import Dataset
+from pipeline.datagen.generator import build
 from pipeline.errors import SolverError
 
 _BATCH = 64
 
 
-def build_problem(dataset: Dataset) -> Any:
-    """Return the problem of `dataset`, from the module named after its kind."""
-    module = importlib.import_module(f"pipeline.problems.{dataset.problem.kind}")
-    return module.build(dataset.problem, dataset.grid)
+class Block(NamedTuple):
+    """Some samples in a row: `inputs` and `targets`, (count, C, *grid), `errors` (count,)."""
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    errors: np.ndarray
 
 
-def generate_block(
-    dataset: Dataset, seed: int, first: int, count: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return (inputs, targets) of samples first, ..., first + count - 1: (count, C, *grid) each.
+def generate_block(dataset: Dataset, seed: int, first: int, count: int) -> Block:
+    """Return the samples first, ..., first + count - 1 and an estimate of the error of each.
 
     Sample i is drawn from its own stream, `SeedSequence(seed, spawn_key=(i,))`, and solved in
     float64; only the result is rounded to `dataset.dtype`. The inputs therefore do not depend on
     the division into blocks at all, and the targets only through rounding inside the solver's
-    batches (none has been observed; a test compares them bit for bit).
+    batches (none has been observed; a test compares them bit for bit). The errors are those of
+    `Generator.error` and half a unit of rounding in `dataset.dtype`.
 
     Raises:
-        SolverError: the solver failed, or a value is not finite in `dataset.dtype`.
+        SolverError: the solver failed, a value is not finite in `dataset.dtype`, or a sample
+            misses the tolerance.
     """
-    problem = build_problem(dataset)
-    inputs = np.empty((count, problem.num_inputs, *dataset.grid), dataset.dtype)
-    targets = np.empty((count, problem.num_targets, *dataset.grid), dataset.dtype)
+    generator = build(dataset)
+    inputs = np.empty((count, generator.num_inputs, *dataset.grid), dataset.dtype)
+    targets = np.empty((count, generator.num_targets, *dataset.grid), dataset.dtype)
+    errors = np.empty(count)
     # Only a few samples at a time are held in float64.
     for at in range(0, count, _BATCH):
         here = slice(at, min(at + _BATCH, count))
-        drawn = [problem.sample(stream(seed, first + i)) for i in range(here.start, here.stop)]
-        exact = np.stack(drawn)
-        inputs[here], targets[here] = exact, problem.solve(exact)
-    for name, block in (("inputs", inputs), ("targets", targets)):
-        _check_finite(name, block, first)
-    return inputs, targets
+        samples = range(first + here.start, first + here.stop)
+        exact = np.stack([generator.sample(stream(seed, i)) for i in samples])
+        solved = generator.solve(exact)
+        # Overflow is found below: it needs no warning of its own.
+        with np.errstate(over="ignore"):
+            inputs[here], targets[here] = exact, solved
+        for name, block in (("inputs", inputs[here]), ("targets", targets[here])):
+            _check_finite(name, block, samples.start)
+        errors[here] = generator.error(exact, solved, [stream(seed, i) for i in samples])
+        errors[here] += np.finfo(dataset.dtype).eps / 2
+        worst = int(errors[here].argmax())
+        # Here, so that nothing more is computed for a data set that cannot be.
+        check_tolerance(dataset, seed, samples[worst], float(errors[here][worst]))
+    return Block(inputs, targets, errors)
+
+
+def check_tolerance(dataset: Dataset, seed: int, sample: int, error: float) -> None:
+    """Return if the estimated error of a sample is within the tolerance of `dataset`.
+
+    Raises:
+        SolverError: it is not; sample, estimate and remedy are named.
+    """
+    if error <= dataset.largest_error:
+        return
+    generator = build(dataset)
+    inputs = generator.sample(stream(seed, sample))[None]
+    remedy = generator.remedy(inputs, generator.solve(inputs), error, dataset.largest_error)
+    raise SolverError(
+        f"sample {sample}: expected an error of at most {dataset.largest_error:.3g} (tolerance),"
+        f" estimated {error:.3g} {remedy}, or raise tolerance"
+    )
 
 
 def _check_finite(name: str, block: np.ndarray, first: int) -> None:
@@ -51,13 +79,6 @@ def _check_finite(name: str, block: np.ndarray, first: int) -> None:
             f"datagen.{name}: sample {first + int(np.argmin(finite))}: expected finite"
             f" {block.dtype} values, got inf or nan; check the problem's parameters"
         )
-
-
-def estimate_error(dataset: Dataset, seed: int, first: int) -> float:
-    """Return the solver's error estimate for one sample, in float64 (see the problem's `error`)."""
-    problem = build_problem(dataset)
-    inputs = problem.sample(stream(seed, first))[None]
-    return float(problem.error(inputs, problem.solve(inputs)))
 
 
 def stream(seed: int, index: int) -> np.random.Generator:

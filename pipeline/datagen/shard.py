@@ -16,13 +16,11 @@ import zarr
 
 from pipeline.config import Dataset
 from pipeline.datagen import folder, room
-from pipeline.datagen.sample import build_problem, estimate_error, generate_block
-from pipeline.errors import StoreError
+from pipeline.datagen.generator import MEANING, build
+from pipeline.datagen.sample import check_tolerance, generate_block
+from pipeline.errors import SolverError, StoreError
 from pipeline.provenance import config_digest, write_json
 from pipeline.store import layout, shards
-
-# An estimate costs as much as dozens of samples in a batch.
-_ESTIMATE_EVERY = 8
 
 
 @dataclass(frozen=True)
@@ -44,22 +42,40 @@ def make_shard(index: int, plan: Plan) -> dict[str, Any]:
     """Generate, write and record shard `index`; return its record.
 
     The record holds for each array what `write_shard` returned, `seconds` of computing on which
-    `node`, and in every eighth shard the solver's `error` estimate for its first sample. It appears
+    `node`, and the `error` of the sample `worst`, the largest estimate in the shard. It appears
     by renaming after both files: a shard with a record is finished. Run again, it writes the same
     bytes.
+
+    Raises:
+        SolverError: see `generate_block`.
     """
     count = plan.dataset.samples_per_shard
     started = time.perf_counter()
-    blocks = generate_block(plan.dataset, plan.seed, index * count, count)
-    seconds = time.perf_counter() - started
-    record: dict[str, Any] = {"seconds": seconds, "node": platform.node()}
-    if index % _ESTIMATE_EVERY == 0:
-        record["error"] = estimate_error(plan.dataset, plan.seed, index * count)
-    for name, block in zip(layout.ARRAYS, blocks, strict=True):
+    block = generate_block(plan.dataset, plan.seed, index * count, count)
+    worst = int(block.errors.argmax())
+    record: dict[str, Any] = {
+        "seconds": time.perf_counter() - started,
+        "node": platform.node(),
+        "error": float(block.errors[worst]),
+        "worst": index * count + worst,
+    }
+    blocks = (block.inputs, block.targets)
+    for name, values in zip(layout.ARRAYS, blocks, strict=True):
         array = zarr.open_array(plan.partial / "store" / name, mode="r+")
-        record[name] = shards.write_shard(array, index, block)
+        record[name] = shards.write_shard(array, index, values)
     write_json(plan.partial / "shards" / f"{index}.json", record)
     return record
+
+
+def try_shard(index: int, plan: Plan) -> dict[str, Any] | SolverError:
+    """Return what `make_shard` returns, or the `SolverError` that it raises.
+
+    Dask would tell of a raised one with its traceback, on every worker that meets it.
+    """
+    try:
+        return make_shard(index, plan)
+    except SolverError as error:
+        return error
 
 
 def resume(plan: Plan) -> dict[int, dict[str, Any]]:
@@ -71,18 +87,34 @@ def resume(plan: Plan) -> dict[int, dict[str, Any]]:
     Raises:
         PlaceError: something that the pipeline did not make is in the way.
         DiskError: the store cannot fit.
+        SolverError: a finished shard misses the tolerance, which was larger when it was made.
     """
 
     def create(new: Path) -> None:
-        problem = build_problem(plan.dataset)
-        channels = problem.num_inputs, problem.num_targets
+        generator = build(plan.dataset)
+        channels = generator.num_inputs, generator.num_targets
         room.check(plan, sum(channels), 2 * plan.num_shards)
-        shards.create(new / "store", plan.dataset, *channels)
+        shards.create(
+            new / "store",
+            plan.dataset,
+            *channels,
+            axes=tuple(generator.coordinates),
+            meanings={"inputs": generator.inputs_are, "targets": generator.targets_are},
+        )
 
     if not folder.claim(plan, create):
         return {}
-    found = {index: _verified(plan, index) for index in range(plan.num_shards)}
-    return {index: record for index, record in found.items() if record is not None}
+    verified = {index: _verified(plan, index) for index in range(plan.num_shards)}
+    found = {index: record for index, record in verified.items() if record is not None}
+    if found:
+        worst = worst_of(found)
+        check_tolerance(plan.dataset, plan.seed, worst["worst"], worst["error"])
+    return found
+
+
+def worst_of(records: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """Return the record of the shard that holds the sample of the largest estimated error."""
+    return max(records.values(), key=lambda record: (record["error"], -record["worst"]))
 
 
 def publish(plan: Plan, records: dict[int, dict[str, Any]]) -> None:
@@ -93,10 +125,18 @@ def publish(plan: Plan, records: dict[int, dict[str, Any]]) -> None:
     """
     unfinished = plan.partial / "store"
     _sweep(plan, unfinished)
+    worst = worst_of(records)
     shards.finalise(
         unfinished,
         plan.dataset,
         seed=plan.seed,
+        coordinates=build(plan.dataset).coordinates,
+        notes={
+            "max_error": worst["error"],
+            "max_error_is": MEANING,
+            "worst_sample": worst["worst"],
+            "tolerance": plan.dataset.largest_error,
+        },
         config_digest=config_digest(plan.dataset),
         source_digest=plan.source,
         records={

@@ -15,8 +15,9 @@ from cluster.time_limit import TimeLimit
 from pipeline import disk, ownership, provenance
 from pipeline.config import Dataset
 from pipeline.datagen import folder
-from pipeline.datagen.shard import Plan, make_shard, publish, resume
-from pipeline.errors import PipelineError, TimeLimitError, brief
+from pipeline.datagen.generator import MEANING
+from pipeline.datagen.shard import Plan, publish, resume, try_shard, worst_of
+from pipeline.errors import PipelineError, SolverError, TimeLimitError, brief
 from pipeline.store import layout, place
 
 _PRINT_EVERY_S = 2.0
@@ -41,7 +42,7 @@ def run(
     `num_workers` processes; it does not affect the data.
 
     Raises:
-        SolverError: a sample could not be solved.
+        SolverError: a sample could not be solved, or misses the tolerance.
         StoreError: a shard on disk differs from what its task computed.
         PlaceError: something that the pipeline did not make is at the store's place.
         DiskError: the file system has no room for the store.
@@ -79,17 +80,21 @@ def _compute(
     done: dict[int, dict[str, Any]] = {}
     started = printed = time.perf_counter()
     with client(num_workers) as dask_client:
-        futures = dask_client.map(make_shard, missing, plan=plan, pure=False)
+        futures = dask_client.map(try_shard, missing, plan=plan, pure=False)
         index_of = {future.key: index for future, index in zip(futures, missing, strict=True)}
         for future in _finished(futures, limit):
             if future is None:
                 raise _stopped(name, plan, len(missing), len(done))
             index = index_of[future.key]
-            if future.status != "finished":
-                error = future.exception()
+            finished = future.status == "finished"
+            made = future.result() if finished else future.exception()
+            if not finished or isinstance(made, SolverError):
+                # The others would go on until the workers end, and be told of as lost.
+                dask_client.cancel(list(index_of), force=True)
+                error = made
                 full = disk.want_of_room(error, plan.store)
                 raise full or _failure(name, index, error, num_over_memory(dask_client))
-            done[index] = future.result()
+            done[index] = made
             now = time.perf_counter()
             if now - printed > _PRINT_EVERY_S or len(done) == len(missing):
                 printed = now
@@ -137,6 +142,8 @@ def _stopped(name: str, plan: Plan, num_missing: int, num_made: int) -> Pipeline
 
 def _failure(name: str, index: int, error: BaseException | None, over_memory: int) -> PipelineError:
     """Return the one-line error for a failed task; `over_memory` workers were ended for that."""
+    if isinstance(error, SolverError) and str(error).startswith("sample "):
+        return SolverError(f"datasets.{name}: {error}")
     if isinstance(error, PipelineError):
         return type(error)(f"datasets.{name}: shard {index}: {error}")
     if isinstance(error, KilledWorker):
@@ -158,12 +165,16 @@ def _failure(name: str, index: int, error: BaseException | None, over_memory: in
 
 
 def _summary(plan: Plan, records: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """Return the final numbers; `max_error` is the largest estimate."""
+    """Return the final numbers; for `max_error` see `Generator.error`."""
+    worst = worst_of(records)
     seconds = sum(record["seconds"] for record in records.values())
     return {
         "num_samples": plan.dataset.num_samples,
         "seconds_per_sample": seconds / plan.dataset.num_samples,
         "bytes": sum(record[name]["size"] for record in records.values() for name in layout.ARRAYS),
-        "max_error": max(record.get("error", 0.0) for record in records.values()),
+        "max_error": worst["error"],
+        "max_error_is": MEANING,
+        "worst_sample": worst["worst"],
+        "tolerance": plan.dataset.largest_error,
         "shards_by_node": Counter(record["node"] for record in records.values()),
     }

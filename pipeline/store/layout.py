@@ -3,10 +3,13 @@
     <store>/zarr.json                    group; its attributes are the schema below
     <store>/inputs/{zarr.json,c/<shard>/0/...}     (num_samples, C_in, *grid)
     <store>/targets/{zarr.json,c/<shard>/0/...}    (num_samples, C_out, *grid)
+    <store>/<axis>/{zarr.json,c/0}                 the nodes along each axis of the grid
 
 Attributes: `schema_version` 1, `dataset` (configuration), `seed`, `config_digest`,
 `source_digest`, `shards` (for each array and shard: `size` in bytes and `file_crc32` of the file,
-`block_crc32` of the decoded block in C order), and `complete: true`, which is written last.
+`block_crc32` of the decoded block in C order), `coordinate_files` (the same of each axis),
+`max_error`, `max_error_is` (what is meant by it), `worst_sample`, `tolerance`, and
+`complete: true`, which is written last. Stores of earlier versions lack axes and errors.
 The Snakefile imports this module at every parse, hence neither numpy nor zarr here.
 """
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 ARRAYS = ("inputs", "targets")
+COORDINATES = "coordinate_files"
+MEANING_KEY = "max_error_is"
 FULL_CHECK_BYTES = 2**30
 _REMEDY = "delete the folder and rerun generate"
 
@@ -127,13 +132,42 @@ def check_store(
         for index, record in enumerate(records[name]):
             file = shard_file(path, name, index, ndim)
             check_file(path / name, index, file, record, full=total <= full_check_bytes)
+    check_coordinates(path, attributes, full=total <= full_check_bytes)
+
+
+def check_coordinates(path: Path, attributes: Mapping[str, Any], *, full: bool) -> None:
+    """Raise `StoreError` unless the files of the axes are as recorded, as `check_file` does."""
+    for name, record in attributes.get(COORDINATES, {}).items():
+        check_file(path / name, 0, block_file(path, name, (0,)), record, full=full)
+
+
+def check_tolerance(path: Path, dataset: "Dataset | Trajectory") -> None:
+    """Return if the error that the complete store states is within the tolerance of `dataset`.
+
+    A store of an earlier version states none that compares.
+
+    Raises:
+        StoreError: it is not, because the tolerance was larger when the store was made.
+    """
+    attributes = read_attributes(path)
+    if MEANING_KEY not in attributes:
+        return
+    error, tolerance = attributes.get("max_error"), dataset.largest_error
+    if not isinstance(error, int | float) or not error <= tolerance:
+        told = f"{error:.3g}" if isinstance(error, int | float) else repr(error)[:60]
+        raise StoreError(
+            f"{path}: expected a max_error of at most {tolerance:.3g} (tolerance), got {told};"
+            " raise tolerance, or make the data set anew under another name on a finer grid"
+        )
 
 
 def check_origin(
     path: Path, attributes: Mapping[str, Any], dataset: "Dataset | Trajectory", seed: int | None
 ) -> None:
     """Raise `StoreError` unless the store was made from this configuration and seed."""
-    expected = dataset.model_dump(mode="json")
+    from pipeline.config import shaping  # Here: this module alone needs no pydantic.
+
+    expected = shaping(dataset)
     found = attributes.get("dataset")
     if found != expected:
         differing = sorted(

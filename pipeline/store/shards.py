@@ -8,7 +8,7 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from pipeline.config import Dataset
+from pipeline.config import Dataset, shaping
 from pipeline.errors import StoreError
 from pipeline.store import layout
 from pipeline.store.reader import block_checksum, position, read_block, region
@@ -16,11 +16,22 @@ from pipeline.store.reader import block_checksum, position, read_block, region
 _CHUNK_BYTES = 2**20
 
 
-def create(path: Path, dataset: Dataset, num_inputs: int = 1, num_targets: int = 1) -> None:
+def create(
+    path: Path,
+    dataset: Dataset,
+    num_inputs: int = 1,
+    num_targets: int = 1,
+    *,
+    axes: Sequence[str] | None = None,
+    meanings: Mapping[str, str] | None = None,
+) -> None:
     """Create an empty store for `dataset`: no samples, and not marked complete.
 
-    Each shard holds `samples_per_shard` samples in chunks of about 1 MiB, Zstandard level 1.
+    Each shard holds `samples_per_shard` samples in chunks of about 1 MiB, Zstandard level 1. `axes`
+    are the names of the grid's axes, (x, y, z) if not given; `meanings` says in words what `inputs`
+    and `targets` hold. All quantities are dimensionless.
     """
+    axes = "xyz"[: len(dataset.grid)] if axes is None else axes
     group = zarr.create_group(path, zarr_format=3, overwrite=True)
     for name, channels in zip(layout.ARRAYS, (num_inputs, num_targets), strict=True):
         sample = (channels, *dataset.grid)
@@ -34,6 +45,8 @@ def create(path: Path, dataset: Dataset, num_inputs: int = 1, num_targets: int =
             compressors=ZstdCodec(level=1),
             # A chunk that was never written then reads as NaN, which no stored block contains.
             fill_value=float("nan"),
+            dimension_names=("sample", f"{name.removesuffix('s')}_channel", *axes),
+            attributes={"long_name": (meanings or {}).get(name, name), "units": "1"},
         )
 
 
@@ -148,11 +161,14 @@ def finalise(
     config_digest: str,
     source_digest: str,
     records: Mapping[str, Sequence[Mapping[str, Any]]],
+    coordinates: Mapping[str, np.ndarray] | None = None,
+    notes: Mapping[str, Any] | None = None,
 ) -> None:
     """Verify every shard against its record by reading it back, then mark the store complete.
 
-    `records[name][index]` is what `write_shard` returned. The attributes, `complete: true`
-    included, appear in one rename; up to then readers refuse the store.
+    `records[name][index]` is what `write_shard` returned; `coordinates` are the nodes along the
+    axes, by name; `notes` are further attributes. The attributes, `complete: true` included,
+    appear in one rename; up to then readers refuse the store.
 
     Raises:
         StoreError: a shard is missing or does not decode to what its task had in memory.
@@ -166,13 +182,39 @@ def finalise(
             )
         for index, record in enumerate(records[name]):
             verify_shard(path, name, index, record)
+    group = zarr.open_group(path, mode="a", zarr_format=3)
     attributes: dict[str, Any] = {
+        **(notes or {}),
         "schema_version": layout.SCHEMA_VERSION,
-        "dataset": dataset.model_dump(mode="json"),
+        "dataset": shaping(dataset),
         "seed": seed,
         "config_digest": config_digest,
         "source_digest": source_digest,
         "shards": {name: [dict(record) for record in records[name]] for name in layout.ARRAYS},
+        layout.COORDINATES: write_coordinates(group, coordinates or {}),
     }
     # zarr writes the group's metadata in one rename, so `complete` never appears without the rest.
-    zarr.open_group(path, mode="a", zarr_format=3).attrs.put({**attributes, "complete": True})
+    group.attrs.put({**attributes, "complete": True})
+
+
+def write_coordinates(
+    group: zarr.Group, coordinates: Mapping[str, np.ndarray]
+) -> dict[str, dict[str, Any]]:
+    """Write the nodes along each axis, named as that axis is; return the record of each file.
+
+    Readers that know dimension names (xarray) take such arrays as the coordinates.
+    """
+    records = {}
+    for name, nodes in coordinates.items():
+        array = group.create_array(
+            name,
+            shape=nodes.shape,
+            chunks=nodes.shape,
+            dtype=nodes.dtype,
+            overwrite=True,
+            compressors=ZstdCodec(level=1),
+            dimension_names=(name,),
+            attributes={"units": "1"},
+        )
+        records[name] = write_block(array, (0,), nodes)
+    return records

@@ -8,7 +8,7 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from pipeline.config import Trajectory
+from pipeline.config import Trajectory, shaping
 from pipeline.errors import StoreError
 from pipeline.store import layout, shards, trajectory
 
@@ -35,7 +35,8 @@ def create(path: Path, dataset: Trajectory) -> None:
         compressors=ZstdCodec(level=1),
         # A chunk that was never written then reads as NaN, which no stored block contains.
         fill_value=float("nan"),
-        dimension_names=("snapshot", "component", "x", "y", "z"),
+        dimension_names=trajectory.DIMENSIONS["velocity"],
+        attributes={"long_name": "velocity", "units": "1"},
     )
 
 
@@ -69,10 +70,12 @@ def finalise(
     source_digest: str,
     velocity: Sequence[Mapping[str, Any]],
     tables: Mapping[str, np.ndarray],
+    notes: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the small tables and mark the store complete; its slabs must have been verified.
 
-    `velocity`: the records of all slabs; `tables`: `diagnostics` and `spectrum`. The attributes,
+    `velocity`: the records of all slabs; `tables`: `diagnostics` and `spectrum`; `notes`: further
+    attributes. The attributes,
     `complete: true` included, appear in one rename; up to then readers refuse the store.
 
     Raises:
@@ -90,22 +93,33 @@ def finalise(
         array = group.create_array(
             name, shape=table.shape, chunks=table.shape, dtype="float64", overwrite=True,
             compressors=ZstdCodec(level=1), fill_value=float("nan"),
+            dimension_names=trajectory.DIMENSIONS[name],
         )  # fmt: skip
         record = {"at": [0, 0], **shards.write_block(array, (0, 0), table)}
         verify(path, name, record)
         records[name] = [record]
     attributes: dict[str, Any] = {
+        **(notes or {}),
         "schema_version": layout.SCHEMA_VERSION,
         "layout": trajectory.LAYOUT,
-        "dataset": dataset.model_dump(mode="json"),
+        "dataset": shaping(dataset),
         "seed": seed,
         "config_digest": config_digest,
         "source_digest": source_digest,
         "columns": list(trajectory.DIAGNOSTICS),
         "shards": records,
+        layout.COORDINATES: shards.write_coordinates(group, _coordinates(dataset)),
     }
     # zarr writes the group's metadata in one rename, so `complete` never appears without the rest.
     group.attrs.put({**attributes, "complete": True})
+
+
+def _coordinates(dataset: Trajectory) -> dict[str, np.ndarray]:
+    """Return the time of each snapshot and the nodes along the axes of the cube of side 2π."""
+    count = dataset.num_snapshots
+    times = dataset.problem.final_time * np.arange(count + 1) / count
+    nodes = 2 * np.pi * np.arange(dataset.grid[0]) / dataset.grid[0]
+    return {"time": times, **dict.fromkeys("xyz", nodes)}
 
 
 def read_snapshot(path: Path, snapshot: int) -> np.ndarray:

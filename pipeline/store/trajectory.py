@@ -4,10 +4,11 @@
     <store>/velocity/c/<t>/0/<r>/0/0   (num_snapshots + 1, 3, N, N, N): snapshot t, slab of rank r
     <store>/diagnostics/c/0/0       (num_steps + 1, 5) float64, columns `DIAGNOSTICS`
     <store>/spectrum/c/0/0          (num_snapshots + 1, shells) float64: E(k) of each snapshot
+    <store>/{time,x,y,z}/c/0        time of each snapshot, nodes along each axis
 
-Attributes: as in `layout`, with `layout: "trajectory"`, and in `shards` a list for each array whose
-entries also say `at`, the shard's position. A shard is one rank's slab of one snapshot, so that
-ranks write in parallel without ever touching the same file.
+Attributes: as in `layout` but `worst_snapshot` for `worst_sample`, with `layout: "trajectory"`, and
+in `shards` a list for each array whose entries also say `at`, the shard's position. A shard is one
+rank's slab of one snapshot, so that ranks write in parallel without ever touching the same file.
 """
 
 import itertools
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
 LAYOUT = "trajectory"
 ARRAYS = ("velocity", "diagnostics", "spectrum")
+# Snapshots are equally spaced, so that time is a coordinate; so are x, y and z.
+DIMENSIONS = {
+    "velocity": ("time", "component", "x", "y", "z"),
+    "diagnostics": ("step", "quantity"),
+    "spectrum": ("time", "shell"),
+}
 DIAGNOSTICS = ("time", "energy", "enstrophy", "dissipation", "divergence")
 _REMEDY = "delete the folder and rerun generate"
 
@@ -69,6 +76,7 @@ def check_trajectory(
         for at, record in zip(found[name], records[name], strict=True):
             file = layout.block_file(path, name, at)
             layout.check_file(path / name, at, file, record, full=total <= full_check_bytes)
+    layout.check_coordinates(path, attributes, full=total <= full_check_bytes)
 
 
 def _grid_of_shards(path: Path, name: str) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:

@@ -172,6 +172,8 @@ def write_run(results: Path, name: str, part, seed: int) -> None:
     floor = {"sine_sdgd": 0.04, "sine_full": 0.5, "burgers_fno": 0.004}.get(name, 0.02)
     num_steps = part.train.num_steps if pinn else part.train.num_epochs * 50
     extra = {"skill": 1 / floor, "trivial_relative_l2": 1.0} if pinn else {}
+    if not pinn:
+        extra = {"skill": 0.58 / floor, "baseline_mean_l2": 1.0, "baseline_linear_l2": 0.58}
     if name == "burgers_fno":
         extra |= {"relative_l2@1024": floor, "relative_l2@256": 0.0041}
     write_record(

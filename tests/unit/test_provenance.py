@@ -128,8 +128,10 @@ def test_a_strange_machine_costs_no_result(recorded, monkeypatch):
     def fails(*_):
         raise ValueError("never heard of it")
 
-    for name in ("_commit", "peak_memory_mb", "_processor", "version"):
+    for name in ("_commit", "_processor", "version"):
         monkeypatch.setattr(provenance, name, fails)
+    monkeypatch.setattr(provenance.memory, "_processes", fails)
+    monkeypatch.setattr(provenance.memory, "_largest_of_one", fails)
     monkeypatch.setattr(provenance.os, "sysconf", fails)
     monkeypatch.setattr(provenance.os, "sched_getaffinity", fails)
     found = recorded(bound=1)

@@ -7,7 +7,7 @@ from pipeline.datagen import stage
 
 with console.stage(snakemake.log[0], snakemake.output[0], snakemake.params.failed):
     stage.run(
-        config.Dataset.model_validate(snakemake.params.config),
+        config.Dataset.model_validate(snakemake.config["datasets"][snakemake.wildcards.dataset]),
         name=snakemake.wildcards.dataset,
         seed=snakemake.params.seed,
         store=Path(snakemake.output.store).parent,

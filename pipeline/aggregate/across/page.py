@@ -60,6 +60,7 @@ def _run(same: seeds.SameRun) -> Row:
         ],
         "notes": same.notes(),
         "error": mean_text(same.statistics["relative_l2"], "percent"),
+        "skill": mean_text(same.statistics["skill"]) if "skill" in same.statistics else "–",
         "metrics": [_metric(key, found) for key, found in sorted(same.statistics.items())],
     }
 
