@@ -1,8 +1,9 @@
 """Adapter of the rule `certify`."""
 
+import hashlib
 from pathlib import Path
 
-from pipeline import config, console, provenance
+from pipeline import config, console, kept, provenance
 from pipeline.certify.verify import verdict
 
 bound = config.Bound.model_validate(snakemake.params.config)
@@ -15,9 +16,11 @@ with (
         record, stage="certify", config=bound, source=snakemake.params.source, **who
     ) as summary,
 ):
-    found = verdict(
-        Path(snakemake.input.candidate), snakemake.threads, Path(snakemake.params.state)
-    )
+    candidate, state = Path(snakemake.input.candidate), Path(snakemake.params.state)
+    digest = hashlib.sha256(candidate.read_bytes()).hexdigest()
+    parts = kept.claim(state, digest, f"certify {who['name']}") / "parts.json"
+    found = verdict(candidate, snakemake.threads, parts)
     provenance.write_json(Path(snakemake.output.verdict), found)
+    kept.release(state, digest)
     summary.update(status=found["status"], bound=found["bound"])
     print(f"{who['name']}: {found['status']}", found["bound"] or found["failed_condition"])
