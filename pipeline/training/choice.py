@@ -17,6 +17,7 @@ from pipeline.config import SDGD, Auto, ExactGram, PinnRun
 from pipeline.provenance import write_json
 
 _STEPS = 5
+_MOST_CHOICES = 20
 
 
 def settled(
@@ -29,21 +30,33 @@ def settled(
     """
     if not isinstance(run.estimator, Auto):
         return run, {}
-    try:
-        kept = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        kept = {}
-    if kept.get("digest") != digest:
-        kept = {"digest": digest, **_measured(run, run.estimator, seed)}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, kept)
-    kind, milliseconds = kept["kind"], kept["milliseconds"]
+    choices = _read(file)
+    if digest not in choices:
+        # The newest last, so that the oldest is forgotten; going back to a configuration whose
+        # state is kept must not measure anew.
+        choices[digest] = _measured(run, run.estimator, seed)
+        write_json(file, {"choices": dict(list(choices.items())[-_MOST_CHOICES:])})
+    found = choices[digest]
+    kind, milliseconds = found["kind"], found["milliseconds"]
     times = ", ".join(f"{key} {value:.1f} ms" for key, value in milliseconds.items())
     print(f"{name}: estimator {kind} (a step measured with {times})", flush=True)
     axes = min(run.estimator.sampled_axes, run.problem.dim)
     chosen = ExactGram(kind=kind) if kind == "exact_gram" else SDGD(kind=kind, sampled_axes=axes)
     record = {"kind": kind, "milliseconds": milliseconds}
     return run.model_copy(update={"estimator": chosen}), record
+
+
+def _read(file: Path) -> dict[str, dict[str, Any]]:
+    """Return the choices in `file` by digest, the oldest first; none if it cannot be read."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if "digest" in content:  # of an earlier version, which kept one
+            return {content["digest"]: content}
+        found = dict(content["choices"])
+        is_whole = all({"kind", "milliseconds"} <= set(choice) for choice in found.values())
+    except (OSError, ValueError, TypeError, LookupError):
+        return {}
+    return found if is_whole else {}
 
 
 def _measured(run: PinnRun, settings: Auto, seed: int) -> dict[str, Any]:

@@ -66,6 +66,16 @@ def test_the_choice_is_made_once_and_kept(tmp_path, monkeypatch, capsys):
     # A run of other configuration, seed or source chooses anew.
     assert settle("b")[0].estimator.kind == other
     json.loads((tmp_path / "state" / "ball.estimator.json").read_text())
+    # Back to the first configuration, whose unfinished state may be kept: its choice is, too.
+    assert settle("a") == (chosen, record)
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"choices": {"a": {}}}', '{"choices": 3}'])
+def test_a_choice_that_cannot_be_read_is_made_anew(tmp_path, content):
+    file = tmp_path / "ball.estimator.json"
+    file.write_text(content)
+    found, record = choice.settled(run(), name="ball", seed=0, digest="a", file=file)
+    assert found.estimator.kind == record["kind"]
 
 
 def test_a_named_estimator_is_left_alone(tmp_path):

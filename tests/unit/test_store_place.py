@@ -15,7 +15,7 @@ from pipeline.store import layout, place
 
 DATASET = Dataset.model_validate(
     {
-        "problem": {"kind": "burgers", "viscosity": 0.1, "time_step": 0.1},
+        "problem": {"kind": "burgers", "viscosity": 0.1, "time_step": 0.01},
         "grid": [64],
         "num_samples": 4,
         "num_test": 2,
@@ -62,7 +62,8 @@ def test_a_link_is_followed_and_kept_each_time(tmp_path, linked):
         assert linked.is_symlink()
         layout.check_store(linked, DATASET, seed)
         found = {path.name for path in (tmp_path / "scratch").iterdir()}
-        assert found == {"inputs", "targets", "zarr.json"}
+        assert found >= {"inputs", "targets", "zarr.json"}
+        assert not [name for name in found if name.startswith(".")]
         assert {path.name for path in tmp_path.iterdir()} == {"scratch", "waves.zarr"}
 
 
@@ -166,7 +167,8 @@ def test_only_the_newest_unfinished_stores_are_kept(tmp_path, monkeypatch, capsy
 
 
 def test_a_store_that_cannot_fit_is_refused_before_it_is_begun(tmp_path):
-    with pytest.raises(DiskError, match=r"waves.zarr: expected room for about .* MB on"):
+    # 0.8 of two fields of 64 numbers of 4 bytes in each sample.
+    with pytest.raises(DiskError, match=r"waves.zarr: expected room for about 819,200,000,000 MB"):
         shard.resume(plan_for(tmp_path / "waves.zarr", num_samples=2 * 10**15))
     assert not list(tmp_path.iterdir())
 

@@ -21,7 +21,7 @@ rule certify:
         source=lambda wildcards: digest("pipeline.certify.verify"),
         seed=experiment.seed,
         # Not an output, so it survives a kill: the parts that are proved.
-        state=f"{R}/state/certify/{{bound}}.json",
+        state=f"{R}/state/certify/{{bound}}",
         # Not an output: there if the stage failed, with the reason.
         failed=f"{R}/failed/certify.{{bound}}.json",
     script:

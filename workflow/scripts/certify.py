@@ -1,8 +1,9 @@
 """Adapter of the rule `certify`."""
 
+import hashlib
 from pathlib import Path
 
-from pipeline import config, console, provenance
+from pipeline import config, console, kept, provenance
 from pipeline.certify.files import NoVerdict
 from pipeline.certify.verify import verdict
 from pipeline.errors import ResultError
@@ -18,10 +19,13 @@ with (
     ) as summary,
 ):
     candidate, state = Path(snakemake.input.candidate), Path(snakemake.params.state)
+    digest = hashlib.sha256(candidate.read_bytes()).hexdigest()
+    parts = kept.claim(state, digest, f"certify {who['name']}") / "parts.json"
     try:
-        found = verdict(candidate, snakemake.threads, state)
+        found = verdict(candidate, snakemake.threads, parts)
     except NoVerdict as error:
         raise ResultError(str(error)) from None
     provenance.write_json(Path(snakemake.output.verdict), found)
+    kept.release(state, digest)
     summary.update(status=found["status"], bound=found["bound"])
     print(f"{who['name']}: {found['status']}", found["bound"] or found["failed_condition"])
