@@ -72,13 +72,16 @@ class Workplace:
         file = self.folder / f"{num_runs}.{suffix}"
         if not file.exists():
             content = experiment(num_runs)
-            file.write_text(json.dumps(content) if suffix == "json" else yaml.safe_dump(content))
+            file.write_text(
+                json.dumps(content) if suffix == "json" else yaml.safe_dump(content),
+                encoding="utf-8",
+            )
         before, clock = _children_cpu(), time.perf_counter()
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", "--snakefile", str(self.checkout / "Snakefile"),
              "--configfile", str(file), *arguments],
             cwd=self.folder, env=os.environ | {"PYTHONPATH": str(self.checkout)},
-            capture_output=True, text=True, check=False,
+            capture_output=True, text=True, check=False, encoding="utf-8", errors="replace"
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"snakemake {' '.join(arguments)}:\n{done.stdout}{done.stderr}")
@@ -98,7 +101,7 @@ def stand_in_checkout(checkout: Path, folder: Path) -> Path:
     shutil.copy(checkout / "Snakefile", copy)
     (copy / "profiles").symlink_to("workflow/profiles")
     for script in (copy / "workflow/scripts").glob("*.py"):
-        script.write_text(STAND_IN)
+        script.write_text(STAND_IN, encoding="utf-8")
     return copy
 
 

@@ -40,7 +40,7 @@ def measure_ranks(num_points: int, num_ranks: int, num_steps: int) -> dict[str, 
             env=mpi.rank_environment(session),
             capture_output=True,
             text=True,
-            check=True,
+            check=True, encoding="utf-8", errors="replace"
         )  # fmt: skip
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found

@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.report import Report, parser
 from benchmarks.training import over_seeds
-from pipeline import config
+from pipeline import config, experiment
 
 EXPERIMENTS = Path(__file__).parents[1] / "workflow/config/experiments"
 FILES = ("parabolic.yaml", "hjb_lqg.yaml")
@@ -24,7 +24,7 @@ QUICK = ("heat_d10", "sine_gordon_d100", "allen_cahn_d100")
 
 def runs() -> dict[str, config.PinnRun]:
     """Return the runs of both experiments by name."""
-    found = [config.load(EXPERIMENTS / file).runs for file in FILES]
+    found = [experiment.load(EXPERIMENTS / file).runs for file in FILES]
     return {
         name: run for each in found for name, run in each.items() if isinstance(run, config.PinnRun)
     }

@@ -91,7 +91,7 @@ def measure(shard: str, dim: int, size: int) -> dict[str, float]:
         processes = [
             subprocess.Popen(
                 [*command, str(rank), str(size), f"{folder}/rendezvous"],
-                stdout=subprocess.PIPE, text=True, env=environment,
+                stdout=subprocess.PIPE, env=environment, encoding="utf-8"
             )
             for rank in range(size)
         ]  # fmt: skip

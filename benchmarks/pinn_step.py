@@ -59,7 +59,7 @@ class Arm:
         self.process = subprocess.Popen(
             ["taskset", "-c", str(core), *command],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, env=os.environ | one | HUGE_PAGES,
+            text=True, env=os.environ | one | HUGE_PAGES, encoding="utf-8", errors="replace"
         )  # fmt: skip
 
     def __enter__(self) -> "Arm":

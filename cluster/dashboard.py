@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from cluster import panels, ray_cluster, ray_reaper
+from cluster import panels, ray_cluster, ray_reaper, ray_token
+from pipeline import terminal
 from pipeline.errors import PipelineError
 
 _DEADLINE_S = 60.0
@@ -30,6 +31,7 @@ _MISSING = (
 
 def main() -> None:
     """Run until interrupted; see the module's docstring."""
+    terminal.tolerate()
     try:
         with ExitStack() as stack:
             _start(stack)
@@ -60,7 +62,7 @@ def _start(stack: ExitStack) -> None:
         print(f"Prometheus:    {prometheus}")
     else:
         print(f"Time series:   by {external}" if external else _MISSING)
-    print(f"Join it with:  export RAY_ADDRESS={session.address}; snakemake", flush=True)
+    print(f"Join it with:  export {ray_token.export(session.address)}; snakemake", flush=True)
     if session.dashboard_url:
         forwarded = [
             session.dashboard_url.rsplit(":", 1)[1],
@@ -112,7 +114,7 @@ def run_prometheus(program: str, configuration: Path, port: int) -> Iterator[Non
         process = subprocess.Popen(
             [program, f"--config.file={configuration}", f"--storage.tsdb.path={folder / 'data'}",
              f"--web.listen-address=127.0.0.1:{port}"],
-            stdout=subprocess.DEVNULL, stderr=stack.enter_context(log.open("w")),
+            stdout=subprocess.DEVNULL, stderr=stack.enter_context(log.open("w", encoding="utf-8")),
         )  # fmt: skip
         stack.callback(process.wait)
         stack.callback(process.terminate)
@@ -120,7 +122,9 @@ def run_prometheus(program: str, configuration: Path, port: int) -> Iterator[Non
         deadline = time.monotonic() + _DEADLINE_S
         while not _listens(port):
             if process.poll() is not None or time.monotonic() > deadline:
-                said = (log.read_text().splitlines() or ["nothing"])[-1]
+                said = (
+                    log.read_text(encoding="utf-8", errors="replace").splitlines() or ["nothing"]
+                )[-1]
                 raise PipelineError(f"{program}: expected it to serve on port {port}, got: {said}")
             time.sleep(0.1)
         yield

@@ -17,7 +17,8 @@ from typing import Any
 import dask
 from distributed import Client, LocalCluster, Security
 
-from cluster import allocation, dask_nodes, memory
+from cluster import allocation, dask_nodes, memory, ray_reaper
+from pipeline import private
 from pipeline.errors import ClusterError
 
 # Of all memory, what the workers of a node may use together; the rest is for the driver, for
@@ -70,6 +71,8 @@ def client(num_workers: int) -> Iterator[Client]:
         job = allocation.current()
         here, *elsewhere = split(num_workers, job.num_nodes if job else 1)
         memory_limit = worker_memory(memory.limit(), here)
+        # Not Dask's own choice, a folder of the same name for all users of a machine.
+        scratch = stack.enter_context(private.scratch("dask-"))
         stack.enter_context(_detached_main())
         cluster = stack.enter_context(
             LocalCluster(
@@ -80,9 +83,11 @@ def client(num_workers: int) -> Iterator[Client]:
                 dashboard_address=None,
                 memory_limit=memory_limit,
                 silence_logs=logging.ERROR,
+                local_directory=str(scratch),
                 security=Security.temporary(),
             )
         )
+        stack.enter_context(ray_reaper.guard(scratch))
         connected = stack.enter_context(Client(cluster))
         connected.subscribe_topic(_OVER_MEMORY, partial(_tell_of_restart, memory_limit))
         if job:

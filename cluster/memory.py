@@ -32,7 +32,7 @@ def of_control_groups(
     Lines of `groups` are `0::/path` (version 2) and `number:controllers:/path` (version 1). In a
     namespace of its own the path is `/`, and the limit is that of `root`.
     """
-    lines = groups.read_text().splitlines() if groups.exists() else []
+    lines = groups.read_text(encoding="utf-8").splitlines() if groups.exists() else []
     for _, controllers, path in (line.split(":", 2) for line in lines):
         if controllers == "":
             top, name = root, "memory.max"
@@ -43,7 +43,7 @@ def of_control_groups(
         own = top / path.lstrip("/")
         for folder in (own, *own.parents):
             file = folder / name
-            if file.exists() and (text := file.read_text().strip()) != "max":
+            if file.exists() and (text := file.read_text(encoding="utf-8").strip()) != "max":
                 yield int(text)
             if folder == top:
                 break

@@ -5,15 +5,17 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cluster.processes import die_with_parent
+from pipeline import memory, private
 from pipeline.errors import PipelineError
 
 _MPIRUN = ("mpirun", "mpiexec")
+# Room below it for what Open MPI makes of names of the host, the job and the rank.
+_LONGEST_BASE = 40
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "PYTHONUNBUFFERED": "1",
@@ -35,7 +37,7 @@ def run(launcher: str, num_ranks: int, module: str, arguments: Sequence[str]) ->
     """
     words = command(launcher, num_ranks)
     _check_launcher(words[0])
-    with tempfile.TemporaryDirectory(prefix="mpi-", ignore_cleanup_errors=True) as session:
+    with private.scratch("mpi-", _LONGEST_BASE) as session:
         status = _wait([*words, sys.executable, "-m", module, *arguments], session)
     if status:
         raise PipelineError(
@@ -44,7 +46,7 @@ def run(launcher: str, num_ranks: int, module: str, arguments: Sequence[str]) ->
         )
 
 
-def _wait(words: Sequence[str], session: str) -> int:
+def _wait(words: Sequence[str], session: Path) -> int:
     """Return the exit status of the command `words`, which keeps its session in that folder."""
     try:
         process = subprocess.Popen(
@@ -76,8 +78,9 @@ def command(launcher: str, num_ranks: int) -> list[str]:
     found = str(beside) if beside.exists() else shutil.which(first) or first
     # Ranks bound to a core each would share core 0 with other jobs on the same machine.
     options += ["--bind-to", "none"]
-    if num_ranks > len(os.sched_getaffinity(0)):
-        options += ["--map-by", ":OVERSUBSCRIBE"]
+    # It counts the tasks of an allocation, not its cores: the shell of `salloc -n 1 -c 8` has one.
+    # More ranks than there is room for are slower, not wrong; room is filled first.
+    options += ["--map-by", ":OVERSUBSCRIBE"]
     if os.geteuid() == 0:
         options.append("--allow-run-as-root")
     return [found, *options, "-n", str(num_ranks)]
@@ -88,9 +91,12 @@ def rank_environment(session: str | os.PathLike[str]) -> dict[str, str]:
 
     `session`: a folder of this launch alone, for the files of Open MPI's launcher. It names them
     by its process number and a killed one leaves them behind: in a shared folder they would stop
-    the next launcher that happens to get that number.
+    the next launcher that happens to get that number. The ranks share a mark, by which the memory
+    of all of them is found.
     """
-    return os.environ | _ENVIRONMENT | {"PRTE_MCA_prte_local_tmpdir_base": str(session)}
+    own = _ENVIRONMENT | {"PRTE_MCA_prte_local_tmpdir_base": str(session)}
+    # Open MPI does not start without the name of a home folder, which need not be there.
+    return {"HOME": str(session)} | os.environ | own | memory.new_mark()
 
 
 def _check_launcher(first: str) -> None:

@@ -26,7 +26,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     processes.adopt_orphans()
     if arguments.scratch:
-        arguments.scratch.mkdir(parents=True, exist_ok=True)
+        # Whatever the umask, nobody else looks in; what is there already is another's.
+        for parent in reversed(arguments.scratch.parents):
+            parent.mkdir(mode=0o700, exist_ok=True)
+        arguments.scratch.mkdir(mode=0o700)
     try:
         threading.Thread(target=_end_with_input, daemon=True).start()
         return subprocess.run(

@@ -106,7 +106,7 @@ def answer(url: str, prometheus: str, dashboards: Path) -> tuple[int, str, str]:
 def find_panels(dashboards: Path, uid: str, wanted: str | None) -> list[Panel]:
     """Return the panel with the id `wanted`, or all panels, of the dashboard with this uid."""
     for file in sorted(dashboards.glob("*.json")):
-        content = json.loads(file.read_text())
+        content = json.loads(file.read_text(encoding="utf-8"))
         if content["uid"] != uid:
             continue
         rows = content["panels"]

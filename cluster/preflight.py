@@ -21,6 +21,7 @@ from pathlib import Path
 from cluster import slurm_site
 from cluster.slurm_request import Request, read_profile
 from cluster.slurm_site import Node, Partition, Site
+from pipeline import terminal
 from pipeline.errors import ClusterError
 
 # Snakemake looks every 3 minutes at the latest; a job that squeue forgot is waited for for ever.
@@ -47,7 +48,7 @@ def check(requests: Iterable[Request], status_command: str | None) -> Findings:
     """
     try:
         _check_reachable()
-        site = slurm_site.read_site(getpass.getuser())
+        site = slurm_site.read_site(_user())
     except ClusterError as error:
         return Findings([str(error)])
     distinct = set(requests)
@@ -57,7 +58,23 @@ def check(requests: Iterable[Request], status_command: str | None) -> Findings:
         for attempt in sorted({x.attempt for x in distinct} - {1})
         for line in _requests(site, (x for x in distinct if x.attempt == attempt))
     ]
-    return Findings([*_following(site, status_command), *first], retries)
+    silence = [_unchecked(site)] if site.silence else []
+    return Findings([*_following(site, status_command), *first], [*silence, *retries])
+
+
+def _user() -> str:
+    """Return the user's name, or number where the system has no name for it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _unchecked(site: Site) -> str:
+    return (
+        f"sacctmgr: expected the accounts of {_user()}, got: {site.silence};"
+        " jobs run all the same, but whether they may use an account (slurm_account) is not checked"
+    )
 
 
 def _check_reachable() -> None:
@@ -96,6 +113,11 @@ def _following(site: Site, status_command: str | None) -> Iterator[str]:
         yield (
             "slurm-status-command: expected squeue, because this site keeps no accounting,"
             f" got sacct; set it in {_SITE_SETTINGS}"
+        )
+    elif status_command == "sacct" and site.silence:
+        yield (
+            "slurm-status-command: expected squeue while the database of jobs is silent, got sacct,"
+            f" which would never see a job end ({site.silence}); set it in {_SITE_SETTINGS}"
         )
     if status_command == "squeue" and site.min_job_age_s < MIN_JOB_AGE_S:
         remedy = (
@@ -229,7 +251,7 @@ def _probe_folder(folder: Path, limits: list[str]) -> None:
     """Return if a node reads and writes `folder`; raise `ClusterError` if not."""
     question = folder / f".preflight-{secrets.token_hex(4)}"
     answer = question.with_suffix(".answer")
-    question.write_text(question.name)
+    question.write_text(question.name, encoding="utf-8")
     try:
         slurm_site.ask("srun", *limits, "--ntasks=1", "cp", question, answer, timeout_s=400)
         if not answer.exists():
@@ -259,15 +281,19 @@ def _probe_ranks(limits: list[str]) -> None:
 
 def main() -> int:
     """Check a profile; print one line per problem and return 1 if there is any."""
+    terminal.tolerate()
     parser = argparse.ArgumentParser(prog="python -m cluster.preflight")
     parser.add_argument("profile", nargs="?", type=Path, default=_PROFILE)
     parser.add_argument("--probe", action="store_true", help="also run a one-minute job")
     arguments = parser.parse_args()
     try:
         requests, status_command = read_profile(arguments.profile)
-        found = check(requests, status_command).problems
+        findings = check(requests, status_command)
     except ClusterError as error:
-        found = [str(error)]
+        findings = Findings([str(error)])
+    found = findings.problems
+    for warning in findings.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     if arguments.probe and not found:
         found = probe(requests, Path.cwd())
     print("\n".join(found) or "preflight: no problem found", file=sys.stderr)

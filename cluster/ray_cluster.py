@@ -8,7 +8,6 @@ of the calling process and goes away with it, even if that is killed (see `ray_r
 
 import logging
 import os
-import shutil
 import socket
 import tempfile
 import warnings
@@ -18,11 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster import allocation, ray_nodes, ray_reaper
-from pipeline.errors import PipelineError
+from cluster import allocation, ray_address, ray_nodes, ray_reaper, ray_token
+from pipeline import private
+from pipeline.errors import ClusterError, PipelineError
 
 OBJECT_STORE_BYTES = 128 * 2**20
-_TOKEN_HINT = "  (asks once for the token: `ray get-auth-token`)"
+# Ray puts Unix sockets below its folder, and their paths are limited to 107 bytes.
+_LONGEST_BASE = 22
+_LONGEST_TMPDIR = 60
+# Ray opens its folder to everybody (0777), so that lies in one that is this user's alone.
+_INNER = "r"
 
 # Huge pages, where the system grants them on request: 5% of the time of a training step.
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
@@ -86,11 +90,13 @@ def session(
         PipelineError: no Ray answers at the address, it has too few CPUs, or a node of the
             allocation did not join.
     """
-    address = address or os.environ.get("RAY_ADDRESS")
+    address = address or os.environ.get("RAY_ADDRESS", "").strip()
+    if address == "local":  # Ray's word for none
+        address = ""
     nodes = None if address else allocation.current()
-    loopback = _is_loopback(address) if address else nodes is None
+    loopback = ray_address.is_loopback(address) if address else nodes is None
     switches = _LOCAL if loopback else {}
-    for key, value in (_ENVIRONMENT | switches | (_authentication() if address else {})).items():
+    for key, value in (_ENVIRONMENT | switches | (ray_token.to_join() if address else {})).items():
         os.environ.setdefault(key, value)
     import ray
 
@@ -101,15 +107,19 @@ def session(
             stack.callback(ray.shutdown)
             context = _connect(ray, address, min_cpus or num_cpus, quiet)
         else:
-            folder = stack.enter_context(_session_folder())
+            folder = stack.enter_context(private.scratch("ray-", _LONGEST_BASE, "RAY_TMPDIR"))
+            stack.enter_context(ray_token.for_new_session(folder))
+            # Python's own sockets between Ray's processes lie with other temporary files.
+            if len(os.fsencode(tempfile.gettempdir())) > _LONGEST_TMPDIR:
+                stack.enter_context(_variable("TMPDIR", str(folder)))
             stack.callback(ray.shutdown)
-            context = ray.init(
-                address="local",
+            context = _start(
+                ray,
                 num_cpus=nodes.share(num_cpus) if nodes else num_cpus,
                 object_store_memory=object_store_memory,
                 include_dashboard=dashboard,
                 _node_ip_address=nodes.address if nodes else None,
-                _temp_dir=str(folder),
+                _temp_dir=str(folder / _INNER),
                 **quiet,
             )
             stack.enter_context(ray_reaper.guard(folder))
@@ -128,26 +138,38 @@ def tunnel(*ports: int | str) -> str:
     return f"ssh -N {forwarded} {jump}{os.environ.get('SLURMD_NODENAME') or socket.gethostname()}"
 
 
-def _is_loopback(address: str) -> bool:
-    """Whether `address` is on this machine; Ray otherwise asks its public interface for it."""
-    return address.startswith(("127.", "localhost:"))
+@contextmanager
+def _variable(name: str, value: str) -> Iterator[None]:
+    """Set an environment variable for the block and for the processes that it starts."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
 
 
-def _authentication() -> dict[str, str]:
-    """Return Ray's switch to token authentication if this user has a token.
-
-    `ray start` makes that choice by itself, a connecting driver does not. A cluster that was
-    started without the token cannot be joined by one who has it.
-    """
-    given = any(key in os.environ for key in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    found = given or (Path.home() / ".ray" / "auth_token").exists()
-    return {"RAY_AUTH_MODE": "token"} if found else {}
+def _start(ray: Any, **options: Any) -> Any:
+    """Start Ray on this machine; return its context."""
+    try:
+        return ray.init(address="local", **options)
+    except Exception as error:
+        # It quotes the last words of the process that did not start.
+        lines = [line.strip() for line in str(error).splitlines()]
+        said = next((line for line in reversed(lines) if line), type(error).__name__)
+        raise ClusterError(
+            f"Ray: expected to start on {socket.gethostname()}, got: {said[:300]}; see that this"
+            " machine has memory, processes (ulimit -u) and room in /dev/shm and the temporary"
+            " folder to spare"
+        ) from error
 
 
 def _connect(ray: Any, address: str, num_cpus: int, quiet: dict[str, Any]) -> Any:
     """Connect to the Ray at `address`, which must offer `num_cpus` CPUs; return its context."""
     try:
-        context = ray.init(address=address, **quiet)
+        context = ray.init(address=ray_address.checked(address), **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         cause = str(error).strip().splitlines()[0]
         raise PipelineError(
@@ -178,26 +200,10 @@ def _describe(context: Any, ray: Any, joined: str | None) -> Session:
         metrics_urls=tuple(f"http://{host}:{port}/metrics" for host, port in ports.items() if port),
         num_gpus=int(ray.cluster_resources().get("GPU", 0)),
     )
-    hint = _TOKEN_HINT if dashboard and os.environ.get("RAY_AUTH_MODE") == "token" else ""
+    hint = ray_token.hint() if dashboard else ""
     elsewhere = f"as printed by the head of {joined}" if joined else "off"
     print(f"Ray dashboard: {found.dashboard_url or elsewhere}{hint}", flush=True)
     if dashboard and "SLURM_JOB_ID" in os.environ and not joined:
         print(f"   from afar:  {tunnel(dashboard.rsplit(':', 1)[1])}", flush=True)
     print(f"Ray metrics:   {' '.join(found.metrics_urls) or 'off'}", flush=True)
     return found
-
-
-@contextmanager
-def _session_folder() -> Iterator[Path]:
-    """Yield a new private folder, removed at the end.
-
-    Ray puts Unix sockets below it and their paths are limited to 107 bytes: hence a short one.
-    """
-    temporary = tempfile.gettempdir()
-    base = os.environ.get("RAY_TMPDIR") or (temporary if len(temporary) <= 24 else "/tmp")
-    Path(base).mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="ray-", dir=base))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from cluster import ray_token
 from cluster.allocation import Allocation, await_nodes, running_on
 
 # A cold file system and a busy node: importing Ray alone takes 5 to 60 seconds.
@@ -33,12 +34,13 @@ def joined(
     logs = {node: folder / f"{node}.log" for node in allocation.others}
     with ExitStack() as stack:
         processes = {}
-        for node, log in logs.items():
-            # A node may share the driver's folder for temporary files, or have its own.
-            scratch = folder.with_name(f"{folder.name}-{node}")
+        for index, (node, log) in enumerate(logs.items(), 1):
+            # A node may share the driver's folder for temporary files, or have its own. Not named
+            # after the node, whose name may be long: the paths of sockets are limited.
+            scratch = folder.with_name(f"{folder.name}-{index}")
             command = _command(head, node, scratch, num_cpus, object_store_memory)
             processes[node] = stack.enter_context(
-                running_on(allocation, node, command, log, scratch)
+                running_on(allocation, node, command, log, scratch, ray_token.for_other_nodes())
             )
         print(f"Ray nodes:     waiting for {', '.join(processes)}", flush=True)
         await_nodes(
@@ -60,7 +62,7 @@ def _command(
         "node-name": node,
         "num-cpus": num_cpus,
         "object-store-memory": object_store_memory,
-        "temp-dir": scratch,
+        "temp-dir": scratch / "r",  # Ray opens it to everybody: see `ray_cluster`
         # Ray's defaults are fixed numbers, which a second Ray on the node would find taken.
         "min-worker-port": 0,
         "max-worker-port": 0,

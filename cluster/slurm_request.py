@@ -65,7 +65,7 @@ def read_profile(path: Path) -> tuple[list[Request], str | None]:
         ClusterError: there is no such profile, or it is not one of SLURM.
     """
     try:
-        profile = yaml.safe_load(path.read_text())
+        profile = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         first = str(error).splitlines()[0]
         raise ClusterError(

@@ -40,12 +40,16 @@ class Partition:
 
 @dataclass(frozen=True)
 class Site:
-    """A reachable SLURM: partitions by name, and what decides how jobs can be followed."""
+    """A reachable SLURM: partitions by name, and what decides how jobs can be followed.
+
+    `silence`: why the database of accounts does not answer, though the site keeps one.
+    """
 
     partitions: Mapping[str, Partition]
     has_accounting: bool
     min_job_age_s: int
     accounts: frozenset[str] = field(default_factory=frozenset)
+    silence: str = ""
 
 
 def ask(*command: str | Path, env: Mapping[str, str] | None = None, timeout_s: float = 60) -> str:
@@ -64,6 +68,8 @@ def ask(*command: str | Path, env: Mapping[str, str] | None = None, timeout_s: f
             text=True,
             timeout=timeout_s,
             check=False,
+            encoding="utf-8",
+            errors="replace",
         )
     except FileNotFoundError:
         raise ClusterError(f"{command[0]} is not on PATH") from None
@@ -80,6 +86,8 @@ def ask(*command: str | Path, env: Mapping[str, str] | None = None, timeout_s: f
 def read_site(user: str) -> Site:
     """Return what the site offers to `user`.
 
+    The controller alone is needed: it queues and runs jobs while the database is down.
+
     Raises:
         ClusterError: a command failed; see `ask`.
     """
@@ -89,11 +97,15 @@ def read_site(user: str) -> Site:
     partitions = {record["PartitionName"]: partition(record, nodes) for record in shown}
     storage = config.get("AccountingStorageType", "")
     has_accounting = storage.rsplit("/", 1)[-1] not in ("", "none", "(null)")
-    accounts: frozenset[str] = frozenset()
+    accounts, silence = frozenset[str](), ""
     if has_accounting:
         query = ("list", "associations", f"user={user}", "format=account", "--noheader")
-        accounts = frozenset(ask("sacctmgr", "--parsable2", *query).split())
-    return Site(partitions, has_accounting, seconds(config.get("MinJobAge", "0")), accounts)
+        try:
+            accounts = frozenset(ask("sacctmgr", "--parsable2", *query, timeout_s=30).split())
+        except ClusterError as error:
+            silence = str(error)
+    min_job_age = seconds(config.get("MinJobAge", "0"))
+    return Site(partitions, has_accounting, min_job_age, accounts, silence)
 
 
 def without_slurm_variables() -> dict[str, str]:

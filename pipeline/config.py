@@ -1,15 +1,15 @@
-"""The experiment file as frozen, validated models: the only reader of YAML in the project.
+"""An experiment as frozen, validated models; `pipeline.experiment` reads it from its files.
 
 Every Snakemake job parses the Snakefile and so imports this module: it depends on pydantic and
-PyYAML and nothing heavier.
+nothing heavier.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -19,8 +19,8 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    Strict,
     Tag,
-    TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -28,8 +28,6 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import PydanticCustomError
-
-from pipeline.errors import ConfigError
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_\-]*"
 # A file system takes 255 bytes; ours add at most `.zarr.partial.lock` and a temporary suffix.
@@ -43,9 +41,27 @@ DataSeed = Annotated[
 
 
 class Frozen(BaseModel):
-    """An immutable model that refuses keys it does not know."""
+    """An immutable model that refuses keys it does not know, and a value of another type.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    Whole numbers are numbers; nothing else is converted: no 1.0 or true for 1, no "1".
+
+    `neutral` names the fields that shape no number of a result, but for rounding: a finished result
+    is not made again when they change. Every other field counts.
+    """
+
+    neutral: ClassVar[frozenset[str]] = frozenset()
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+    def neutral_here(self) -> frozenset[str]:
+        """Return those of `neutral` that shape no number given the values of the other fields."""
+        return self.neutral
+
+
+# YAML has no tuples and no paths: what stands for them is converted, the items of tuples are not.
+Grid = Annotated[tuple[Annotated[int, Field(ge=8)], ...], Strict(False)]
+Modes = Annotated[tuple[PositiveInt, ...], Strict(False)]
+File = Annotated[Path, Strict(False)]
 
 
 # --- datasets -----------------------------------------------------------------------------------
@@ -125,8 +141,10 @@ DataProblem = Annotated[Burgers | Darcy, Field(discriminator="kind")]
 class Dataset(Frozen):
     """A store of input and target fields; the last `num_test` samples are held out."""
 
+    neutral: ClassVar[frozenset[str]] = frozenset({"tolerance"})
+
     problem: DataProblem
-    grid: tuple[Annotated[int, Field(ge=8)], ...]
+    grid: Grid
     num_samples: PositiveInt
     num_test: PositiveInt
     samples_per_shard: PositiveInt = 100
@@ -143,7 +161,9 @@ class Dataset(Frozen):
     def _consistent(self) -> "Dataset":
         axes = self.problem.num_axes
         if len(self.grid) != axes:
-            raise ValueError(f"grid: {self.problem.kind} needs {axes} axes, got {len(self.grid)}")
+            raise ValueError(
+                f"grid: expected {axes} numbers for {self.problem.kind}, got {len(self.grid)}"
+            )
         for key in ("num_samples", "num_test"):
             if getattr(self, key) % self.samples_per_shard:
                 raise ValueError(
@@ -163,8 +183,10 @@ class Trajectory(Frozen):
     Each of the `ranks` owns a slab of grid / ranks planes (SLURM takes MPI jobs of 2 or more).
     """
 
+    neutral: ClassVar[frozenset[str]] = frozenset({"ranks", "tolerance"})
+
     problem: NavierStokes
-    grid: tuple[Annotated[int, Field(ge=8)], ...]
+    grid: Grid
     num_snapshots: PositiveInt
     ranks: PositiveInt = 2
     seed: DataSeed = 0
@@ -337,7 +359,7 @@ class FNO(Frozen):
     """Fourier neural operator (Li et al., arXiv:2010.08895): `modes` frequencies per axis."""
 
     kind: Literal["fno"]
-    modes: tuple[PositiveInt, ...]
+    modes: Modes
     width: PositiveInt = 64
     depth: PositiveInt = 4
 
@@ -415,7 +437,8 @@ def _check_workers(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     return found
 
 
-Workers = Annotated[PositiveInt | tuple[PositiveInt, PositiveInt], WrapValidator(_check_workers)]
+_Range = Annotated[tuple[PositiveInt, PositiveInt], Strict(False)]
+Workers = Annotated[PositiveInt | _Range, WrapValidator(_check_workers)]
 
 
 class TrainSettings(Frozen):
@@ -425,6 +448,10 @@ class TrainSettings(Frozen):
     changes the time of a step and, but for rounding, none of its numbers. `num_workers` is fixed,
     or [fewest, most]: as many as the cluster has room for, anew whenever nodes come or go.
     """
+
+    neutral: ClassVar[frozenset[str]] = frozenset(
+        {"num_workers", "checkpoint_every", "evaluate_every"}
+    )
 
     learning_rate: PositiveFloat = 1.0e-3
     batch_size: PositiveInt = 20
@@ -509,6 +536,8 @@ class PinnTraining(TrainSettings):
     the start, and a C++ compiler where there is no GPU): the same numbers up to rounding, sooner.
     """
 
+    neutral: ClassVar[frozenset[str]] = TrainSettings.neutral | {"compile"}
+
     num_steps: PositiveInt
     batch_size: PositiveInt = 100
     num_test_points: PositiveInt = 20_000
@@ -518,6 +547,10 @@ class PinnTraining(TrainSettings):
     shard: Literal["points", "axes"] = "points"
     early_stopping: EarlyStopping | None = None
     compile: bool = False
+
+    def neutral_here(self) -> frozenset[str]:
+        """Return what shapes no number: with early stopping, the evaluations decide on the end."""
+        return self.neutral - {"evaluate_every"} if self.early_stopping else self.neutral
 
 
 class OperatorTraining(TrainSettings):
@@ -529,13 +562,18 @@ class OperatorTraining(TrainSettings):
 
 
 class PinnRun(Frozen):
-    """A physics-informed network trained on the residual alone."""
+    """A physics-informed network trained on the residual alone.
+
+    Of `initial_checkpoint`, a path from the working directory, the weights found there count.
+    """
+
+    neutral: ClassVar[frozenset[str]] = frozenset({"initial_checkpoint"})
 
     problem: PinnProblem
     model: MLP
     estimator: Estimator
     train: PinnTraining
-    initial_checkpoint: Path | None = None
+    initial_checkpoint: File | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "PinnRun":
@@ -623,17 +661,26 @@ class PinnRun(Frozen):
 
 
 class OperatorRun(Frozen):
-    """A neural operator trained on a dataset of this experiment."""
+    """A neural operator trained on a dataset of this experiment.
+
+    Of `initial_checkpoint`, a path from the working directory, the weights found there count.
+    """
+
+    neutral: ClassVar[frozenset[str]] = frozenset({"initial_checkpoint"})
 
     dataset: Name
     model: FNO
     train: OperatorTraining
-    initial_checkpoint: Path | None = None
+    initial_checkpoint: File | None = None
 
 
 def _run_tag(value: Any) -> str:
-    is_operator = "dataset" in value if isinstance(value, Mapping) else hasattr(value, "dataset")
-    return "operator" if is_operator else "pinn"
+    if not isinstance(value, Mapping):
+        return "operator" if hasattr(value, "dataset") else "pinn"
+    # By its model, too: so that a forgotten or misspelt `dataset` is what is complained of.
+    model = value.get("model")
+    kind = model.get("kind") if isinstance(model, Mapping) else None
+    return "operator" if "dataset" in value or kind == "fno" else "pinn"
 
 
 Run = Annotated[
@@ -730,162 +777,95 @@ class Experiment(Frozen):
     bounds: dict[Name, Bound] = {}
 
     @model_validator(mode="after")
-    def _datasets_exist(self) -> "Experiment":
+    def _parts_fit(self) -> "Experiment":
+        mistakes = list(self._same_but_for_case())
         for name, run in self.runs.items():
             if not isinstance(run, OperatorRun):
                 continue
-            if run.dataset not in self.datasets:
-                known = ", ".join(sorted(self.datasets)) or "none"
-                raise ValueError(
-                    f"runs.{name}.dataset: expected one of the datasets ({known}),"
-                    f" got {run.dataset!r}"
+            dataset = self.datasets.get(run.dataset)
+            if dataset is None:
+                near = get_close_matches(run.dataset, self.datasets) or sorted(self.datasets)[:3]
+                mistakes.append(
+                    f"runs.{name}.dataset: expected one of the {len(self.datasets)} datasets"
+                    f" ({', '.join(near) or 'none'}), got {run.dataset!r}"
                 )
-            dataset = self.datasets[run.dataset]
-            if not isinstance(dataset, Dataset):
-                raise ValueError(
+            elif not isinstance(dataset, Dataset):
+                mistakes.append(
                     f"runs.{name}.dataset: expected a dataset of inputs and targets,"
                     f" got the trajectory {run.dataset!r}"
                 )
-            _check_operator(name, run, dataset)
+            else:
+                mistakes.extend(_misfits(name, run, dataset))
+        if mistakes:
+            raise ValueError("\n".join(mistakes))
         return self
 
+    def _same_but_for_case(self) -> Iterator[str]:
+        """Yield what to say of names whose files are one where case does not count."""
+        for section in ("datasets", "runs", "bounds"):
+            seen: dict[str, str] = {}
+            for name in getattr(self, section):
+                first = seen.setdefault(name.lower(), name)
+                if first != name:
+                    yield (
+                        f"{section}.{name}: expected names that differ in more than case (some"
+                        f" file systems ignore it), got {first} too"
+                    )
 
-def _check_operator(name: str, run: OperatorRun, dataset: Dataset) -> None:
-    """Raise if the model or the loader of `run` does not fit the grid of its dataset."""
-    if len(run.model.modes) != len(dataset.grid):
-        raise ValueError(
-            f"runs.{name}.model.modes: expected {len(dataset.grid)} numbers for dataset"
-            f" {run.dataset!r}, got {len(run.model.modes)}"
+
+def _misfits(name: str, run: OperatorRun, dataset: Dataset) -> Iterator[str]:
+    """Yield why the model or the loader of `run` does not fit its dataset."""
+    model, train = f"runs.{name}.model", f"runs.{name}.train"
+    stride, modes = run.train.grid_stride, run.model.modes
+    if len(modes) != len(dataset.grid):
+        yield (
+            f"{model}.modes: expected {len(dataset.grid)} numbers for dataset {run.dataset!r},"
+            f" got {len(modes)}"
         )
-    points = min(dataset.grid) // run.train.grid_stride
-    if max(run.model.modes) > points // 2:
-        raise ValueError(
-            f"runs.{name}.model.modes: expected at most {points // 2} on a training grid of"
-            f" {points} points, got {max(run.model.modes)}"
+        return
+    for axis, points in enumerate(dataset.grid):
+        # A grid without its last node keeps its period if the stride divides its points; one with
+        # both ends keeps them if it divides the intervals (Li et al.: 421 points, stride 5).
+        fits = points % stride == 0 or (not dataset.problem.periodic and (points - 1) % stride == 0)
+        if not fits:
+            intervals = "" if dataset.problem.periodic else f", or of its {points - 1} intervals"
+            yield (
+                f"{train}.grid_stride: expected a divisor of the {points} points of axis {axis} of"
+                f" dataset {run.dataset!r}{intervals}, got {stride}"
+            )
+            continue
+        most = -(-points // stride) // 2
+        if modes[axis] > most:
+            yield (
+                f"{model}.modes: expected at most {most} on axis {axis}, whose training grid has"
+                f" {-(-points // stride)} points, got {modes[axis]}"
+            )
+    samples = dataset.num_samples - dataset.num_test
+    if run.train.batch_size > samples:
+        yield (
+            f"{train}.batch_size: expected at most {samples}, the training samples of dataset"
+            f" {run.dataset!r} (num_samples - num_test), got {run.train.batch_size}"
         )
-
-
-# --- reading ------------------------------------------------------------------------------------
-
-
-def load(*files: Path | str) -> Experiment:
-    """Return the experiment in `files`, later ones overlaid on earlier ones.
-
-    Raises:
-        ConfigError: a file cannot be read or parsed, or its content is refused.
-    """
-    merged: dict[str, Any] = {}
-    for file in files:
-        merged = _overlay(merged, read_yaml(file))
-    return validate(merged, files)
-
-
-def validate(raw: Mapping[str, Any], files: Iterable[Path | str]) -> Experiment:
-    """Return the experiment in the merged mapping `raw`; `files` serve the error message.
-
-    Raises:
-        ConfigError: one line per complaint, `file: key: what was expected (got ...)`.
-    """
-    try:
-        return Experiment.model_validate(raw)
-    except ValidationError as error:
-        layers = [(str(file), read_yaml(file)) for file in files]
-        lines = [_complaint(detail, layers) for detail in error.errors()]
-        raise ConfigError("\n".join(lines)) from None
-
-
-def parse_run(raw: Mapping[str, Any]) -> PinnRun | OperatorRun:
-    """Return one validated run from its mapping, as a job receives it."""
-    run: PinnRun | OperatorRun = TypeAdapter(Run).validate_python(raw)
-    return run
 
 
 def shaping(part: BaseModel) -> dict[str, Any]:
     """Return what shapes the numbers of a part, or of an experiment, as JSON values.
 
-    That is all but the number of workers of a run, and the tolerance that data are held to.
+    All but its `neutral` fields; see `pipeline.identity` for the files it names.
     """
-    workers: Any = {"train": {"num_workers"}}
-    bound: Any = {"tolerance"}
-    own = bound if isinstance(part, Dataset | Trajectory) else workers
-    inner = {"runs": {"__all__": workers}, "datasets": {"__all__": bound}}
-    whole = inner if isinstance(part, Experiment) else own
-    return part.model_dump(mode="json", exclude=whole)
+    return part.model_dump(mode="json", exclude=_unshaping(part))
 
 
-def read_yaml(file: Path | str) -> dict[str, Any]:
-    """Return the mapping in a YAML file; raises `ConfigError` naming file and line."""
-    try:
-        content = yaml.safe_load(Path(file).read_text())
-    except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{file}:{mark.line + 1}" if mark else str(file)
-        raise ConfigError(f"{where}: {getattr(error, 'problem', error)}") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"{file}: expected a mapping at the top level")
-    return content
-
-
-def _overlay(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge as Snakemake does: mappings key by key, anything else replaced."""
-    merged = dict(base)
-    for key, value in top.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _overlay(merged[key], value) if both else value
-    return merged
-
-
-def _complaint(detail: Mapping[str, Any], layers: list[tuple[str, dict[str, Any]]]) -> str:
-    """Return one line for one pydantic error, naming the file that holds the key."""
-    # A validator over several keys names them itself: its message then extends the path.
-    message = detail["msg"].removeprefix("Value error, ")
-    path, depths = _visible_path(detail["loc"], [content for _, content in layers])
-    deepest = max(depths, default=0)
-    files = [file for (file, _), depth in zip(layers, depths, strict=True) if depth == deepest]
-    where = files[-1] if files else "--config"
-    key = ".".join(map(str, path))
-    if detail["type"] == "value_error":
-        return f"{where}: {key}.{message}" if key else f"{where}: {message}"
-    if detail["type"] == "missing":
-        return f"{where}: {key}: {message}"
-    return f"{where}: {key}: {message}, got {detail['input']!r}"
-
-
-def _visible_path(
-    loc: tuple[int | str, ...], contents: list[dict[str, Any]]
-) -> tuple[list[int | str], list[int]]:
-    """Drop the union tags pydantic puts in `loc`; return the path and its depth in each file."""
-    path: list[int | str] = []
-    nodes: list[Any] = list(contents)
-    depths = [0] * len(contents)
-    for part in loc:
-        children = [_child(node, part) for node in nodes]
-        found = any(child is not None for child in children)
-        if not found and _is_tag(part, nodes):
-            continue
-        path.append(part)
-        nodes = children
-        depths = [
-            depth + 1 if child is not None else depth
-            for depth, child in zip(depths, children, strict=True)
-        ]
-    return path, depths
-
-
-def _child(node: Any, part: int | str) -> Any:
-    if isinstance(node, Mapping):
-        return node.get(part)
-    if isinstance(node, list) and isinstance(part, int) and part < len(node):
-        return node[part]
-    return None
-
-
-def _is_tag(part: int | str, nodes: list[Any]) -> bool:
-    """Whether `part` names the chosen member of a union rather than a key of the file."""
-    kinds = {node["kind"] for node in nodes if isinstance(node, Mapping) and "kind" in node}
-    return part in kinds or part in ("pinn", "operator", "samples", "trajectory")
+def _unshaping(value: Any) -> dict[str, Any]:
+    """Return the neutral fields of a model and of all models in it, as `model_dump` excludes."""
+    if isinstance(value, Mapping):
+        return {key: _unshaping(child) for key, child in value.items()}
+    if not isinstance(value, Frozen):
+        return {}
+    found: dict[str, Any] = {key: _unshaping(child) for key, child in value}
+    return {key: child for key, child in found.items() if child} | dict.fromkeys(
+        value.neutral_here(), True
+    )
 
 
 def schema_text() -> str:

@@ -1,6 +1,7 @@
 """What a stage says: on the screen and in its log, with one line for any failure."""
 
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pipeline import disk, failure, ownership
+from pipeline import disk, failure, last_words, ownership, terminal
 from pipeline.errors import PipelineError
 
 
@@ -27,6 +28,7 @@ def stage(log: Path | str, output: Path | str, failed: Path | str | None = None)
         SystemExit: status 1 after printing one line: that of a `PipelineError`, or of a defect
             of ours, whose traceback is in `log` alone.
     """
+    terminal.tolerate()
     ownership.follow_owner()
     record = Path(failed) if failed else None
     if record:
@@ -45,12 +47,20 @@ def stage(log: Path | str, output: Path | str, failed: Path | str | None = None)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     defect = ""
     try:
-        with disk.explained(Path(output)):
+        with (
+            last_words.on_behalf(f"process {os.getpid()}, log {log}"),
+            disk.explained(Path(output)),
+        ):
             yield
         if record:
             failure.clear(record)
     except PipelineError as error:
         _fail(str(error), record)
+    except SystemExit as ending:
+        # Ray answers SIGTERM so.
+        if ending.code == signal.SIGTERM:
+            _fail("ended by SIGTERM, as by scancel, a time limit or Snakemake's end", record)
+        raise
     except Exception as error:
         defect = traceback.format_exc()
         told = failure.one_line(f"{type(error).__name__}: {error}")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import disk
+from pipeline.errors import PlaceError
 
 # Enough for every complaint of ours; a foreign exception may hold the arrays it is about.
 MOST_CHARACTERS = 1000
@@ -52,7 +53,7 @@ def write(file: Path, *, reason: str, when: str | None = None) -> bool:
         when: ISO 8601; now if None.
     """
     found = Failure(*_whose(file), one_line(reason), when or _now())
-    with suppress(OSError), disk.replacing(file) as temporary:
+    with suppress(OSError, PlaceError), disk.replacing(file) as temporary:
         text = json.dumps({"schema_version": 1, **asdict(found)}, indent=1, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
         return True

@@ -18,6 +18,7 @@ from typing import IO
 
 import psutil
 
+from pipeline import last_words
 from pipeline.errors import PipelineError
 
 OWNER = "PIPELINE_OWNER"
@@ -32,10 +33,10 @@ def claim(folder: Path) -> None:
     `folder` is Snakemake's `.snakemake`. While any registered process lives, its locks are left
     alone and do what they are for. Does nothing on a file system without `flock`.
     """
-    os.environ[OWNER] = _identity(psutil.Process())
+    os.environ[OWNER] = _identity(os.getpid())
     with suppress(OSError):
         folder.mkdir(exist_ok=True)
-        file = (folder / "alive").open("w")
+        file = (folder / "alive").open("w", encoding="utf-8")
         _held.append(file)  # closed, and so released, when this process ends
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,23 +51,24 @@ def claim(folder: Path) -> None:
 def follow_owner() -> None:
     """End this process (SIGKILL) as soon as the Snakemake that started it here has ended.
 
-    A job that went on would write the same files as the job of the next Snakemake. A job on
-    another machine, or started by hand, has no owner to follow.
+    One line on standard error says so. A job that went on would write the same files as the job of
+    the next Snakemake. A job on another machine, in a container of its own, or started by hand,
+    has no owner to follow.
     """
     owner = os.environ.get(OWNER, "")
-    host, _, rest = owner.partition(" ")
-    if host != socket.gethostname():
+    if owner.rpartition(" ")[0].rpartition(" ")[0] != _place():
         return
+    pid = int(owner.split()[-2])
     try:
-        process = psutil.Process(int(rest.split()[0]))
-        descriptor = os.pidfd_open(process.pid)
-    except (psutil.NoSuchProcess, ProcessLookupError):
-        _end()
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        _end(pid)
     except (OSError, AttributeError):  # no pidfd on this system
         return
-    if _identity(process) != owner:
-        _end()
-    threading.Thread(target=_follow, args=(descriptor,), daemon=True).start()
+    # Asked with the descriptor open: from here on the number cannot pass to another process.
+    if _identity(pid) != owner:
+        _end(pid)
+    threading.Thread(target=_follow, args=(descriptor, pid), daemon=True).start()
 
 
 @contextmanager
@@ -86,7 +88,7 @@ def alone(folder: Path, patience_s: float = _PATIENCE_S) -> Iterator[None]:
         with path.open("ab", buffering=0) as file:
             while not _locked(file):
                 if time.monotonic() > deadline:
-                    holder = path.read_text() or "another"
+                    holder = path.read_text(encoding="utf-8") or "another"
                     raise PipelineError(
                         f"{folder}: expected to be the only writer, got {holder} still at work;"
                         " wait for it or end it"
@@ -129,17 +131,46 @@ def _is_at(file: IO[bytes], path: Path) -> bool:
         return False
 
 
-def _identity(process: psutil.Process) -> str:
-    """Return host, process id and start time: an id alone is used again."""
-    return f"{socket.gethostname()} {process.pid} {process.create_time()}"
+def _place() -> str:
+    """Return where a number means the same process: this start of the system, this container.
+
+    Names of hosts change while they run, and containers share one.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return f"{socket.gethostname()} -"
 
 
-def _follow(descriptor: int) -> None:
+def _identity(pid: int) -> str:
+    """Return place, number and start of a process: a number alone is used again.
+
+    The start is counted from that of the system. psutil's `create_time` is a time of day, and
+    moves when the clock is set.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        # The name of the program, in brackets, may hold blanks and brackets.
+        started = stat.rpartition(")")[2].split()[19]
+    except OSError:
+        try:
+            started = str(psutil.Process(pid).create_time())
+        except psutil.Error:
+            started = "ended"
+    return f"{_place()} {pid} {started}"
+
+
+def _follow(descriptor: int, pid: int) -> None:
     poller = select.poll()
     poller.register(descriptor, select.POLLIN)
     poller.poll()
-    _end()
+    _end(pid)
 
 
-def _end() -> None:
+def _end(owner: int) -> None:
+    last_words.speak(
+        f"error: process {os.getpid()}: ended, because the Snakemake that started it (process"
+        f" {owner}) has ended; start Snakemake again to go on from what was saved"
+    )
     os.kill(os.getpid(), signal.SIGKILL)

@@ -1,23 +1,25 @@
 """Checks of what an experiment finds on disk, made before any job starts."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.config import Dataset, Experiment, Trajectory, shaping
+from pipeline.config import Dataset, Experiment, OperatorRun, PinnRun, Trajectory, shaping
 from pipeline.errors import CheckpointError, StoreError
 from pipeline.store import layout
 from pipeline.store.check import check_any_store
-from pipeline.training.checkpoint import check_checkpoint
+from pipeline.training.checkpoint import check_checkpoint, kind_of, pinn_description
 
 
-def check_inputs(experiment: Experiment, data: Path) -> None:
+def check_inputs(experiment: Experiment, data: Path, results: Path) -> None:
     """Return if every store and initial checkpoint on disk can be used.
 
     A store that is not there yet is made by the workflow; one that is there must be complete, and
-    of the definition that the experiment gives it: another experiment may use it.
+    of the definition that the experiment gives it: another experiment may use it. An initial
+    checkpoint is there, or that of another run of this experiment (see `makers`).
 
     Raises:
         StoreError: a store of this experiment is half-written, damaged, of another definition, or
@@ -31,13 +33,63 @@ def check_inputs(experiment: Experiment, data: Path) -> None:
             check_any_store(store)
             check_definition(name, part, store)
             layout.check_tolerance(store, part)
+    chain = makers(experiment, results)
     for name, run in experiment.runs.items():
+        if name in chain:
+            _check_chain(name, chain, experiment)
+            continue
         if run.initial_checkpoint is None:
             continue
         try:
             check_checkpoint(run.initial_checkpoint, run)
         except CheckpointError as error:
             raise CheckpointError(f"runs.{name}.initial_checkpoint: {error}") from None
+
+
+def makers(experiment: Experiment, results: Path) -> dict[str, str]:
+    """Return, for each run that starts from a checkpoint of this experiment, the run that makes it.
+
+    Args:
+        experiment: paths in it count from the working directory.
+        results: the experiment's folder.
+    """
+    by_path = {_path(results / "train" / name / "checkpoint"): name for name in experiment.runs}
+    found = {
+        name: by_path.get(_path(run.initial_checkpoint))
+        for name, run in experiment.runs.items()
+        if run.initial_checkpoint is not None
+    }
+    return {name: maker for name, maker in found.items() if maker is not None}
+
+
+def _path(path: Path) -> str:
+    return os.path.abspath(path)
+
+
+def _check_chain(name: str, chain: Mapping[str, str], experiment: Experiment) -> None:
+    """Raise `CheckpointError` if a run starts from itself in the end, or from another model."""
+    key = f"runs.{name}.initial_checkpoint"
+    seen = [name]
+    while (maker := chain.get(seen[-1])) is not None:
+        if maker in seen:
+            told = " from ".join([*seen, maker])
+            raise CheckpointError(f"{key}: expected a first run, got a circle: {told}")
+        seen.append(maker)
+    run, maker_run = experiment.runs[name], experiment.runs[chain[name]]
+    for part, mine, other in (
+        ("kind", kind_of(run), kind_of(maker_run)),
+        ("model", run.model, maker_run.model),
+        ("shapes", *map(_shapes, (run, maker_run))),
+    ):
+        if mine != other:
+            raise CheckpointError(
+                f"{key}: expected the {part} of runs.{name} ({mine}), got that of"
+                f" runs.{chain[name]} ({other}); give a run with the same model"
+            )
+
+
+def _shapes(run: PinnRun | OperatorRun) -> object:
+    return pinn_description(run) if isinstance(run, PinnRun) else None
 
 
 def check_definition(name: str, part: Dataset | Trajectory, store: Path) -> None:

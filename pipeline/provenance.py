@@ -3,23 +3,23 @@
 import ast
 import hashlib
 import json
+import math
 import os
 import platform
-import resource
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from pipeline import disk
-from pipeline.config import shaping
+from pipeline import disk, memory
+from pipeline.identity import identity
 
 ROOT = Path(__file__).resolve().parent.parent
 # What a stage imports without its numbers depending on it: values of the configuration count
@@ -30,24 +30,61 @@ NEUTRAL = frozenset(
         "pipeline.console",
         "pipeline.disk",
         "pipeline.errors",
+        "pipeline.experiment",
         "pipeline.failure",
+        "pipeline.identity",
+        "pipeline.kept",
+        "pipeline.last_words",
+        "pipeline.memory",
         "pipeline.ownership",
+        "pipeline.private",
         "pipeline.provenance",
         "pipeline.stages",
+        "pipeline.terminal",
         "pipeline.workspace",
     }
 )
 _REPORTED = ("numpy", "scipy", "torch", "ray", "dask", "zarr", "python-flint", "snakemake")
+# Far more than git needs, even on a slow file system.
+_GIT_TIMEOUT_S = 10.0
+UNKNOWN = "unknown"
+
+_T = TypeVar("_T")
 
 
 def config_digest(config: BaseModel | Mapping[str, Any], *more: object) -> str:
     """Return a SHA-256 digest (hex) of a configuration and further JSON values.
 
-    Of a validated configuration what shapes the numbers counts: see `pipeline.config.shaping`.
+    Of a validated configuration what shapes the numbers counts: see `pipeline.identity`.
     """
-    content = shaping(config) if isinstance(config, BaseModel) else dict(config)
+    content = identity(config) if isinstance(config, BaseModel) else dict(config)
     text = json.dumps([content, *more], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_result_of(part: BaseModel, record: Mapping[str, Any]) -> bool:
+    """Return whether the `run.json` in `record` is that of a result of `part`.
+
+    What counts has become less from version to version, and the digest another. So a record whose
+    digest fits the configuration it holds, by the rule of its time, is read by the rule of today.
+    """
+    if record["config_digest"] == config_digest(part):
+        return True
+    if record["config_digest"] != _first_digest(record["config"]):
+        return False
+    try:
+        recorded = type(part).model_validate(record["config"])
+    except ValidationError:
+        return False
+    return config_digest(recorded) == config_digest(part)
+
+
+def _first_digest(config: Mapping[str, Any]) -> str:
+    """Return the digest of a complete configuration by the first rule: all but num_workers."""
+    counted = dict(config)
+    if isinstance(train := counted.get("train"), Mapping):
+        counted["train"] = {key: value for key, value in train.items() if key != "num_workers"}
+    return config_digest(counted)
 
 
 def source_digest(*modules: str) -> str:
@@ -86,7 +123,7 @@ def _imports(module: str, _mtime_ns: int) -> tuple[str, ...]:
     """Return the project modules named by the import statements of `module`, and its parents."""
     parts = module.split(".")
     found = {".".join(parts[:depth]) for depth in range(1, len(parts))}
-    for node in ast.walk(ast.parse(_file_of(module).read_text())):
+    for node in ast.walk(ast.parse(_file_of(module).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -103,10 +140,13 @@ def record(
     """Time the enclosed stage and, if it succeeds, write its `run.json` to `path`.
 
     Yields a dictionary: what the stage puts there (its final numbers) is stored as `summary`.
+    `peak_memory_mb` is that of all processes of the stage on this machine (see `memory`).
+    What cannot be found out about the program or the machine is "unknown": it never costs a result.
     """
     summary: dict[str, Any] = {}
     started, clock = datetime.now(UTC), time.perf_counter()
-    yield summary
+    with memory.watched() as watch:
+        yield summary
     write_json(
         path,
         {
@@ -117,13 +157,13 @@ def record(
             "config": config.model_dump(mode="json"),
             "config_digest": config_digest(config),
             "source_digest": source,
-            **_commit(),
-            "versions": versions(),
-            "hardware": hardware(),
+            **_known(_commit, {"commit": UNKNOWN, "dirty": None}),
+            "versions": _known(versions, dict[str, str]()),
+            "hardware": _known(hardware, dict[str, Any]()),
             "started": started.isoformat(timespec="seconds"),
             "wall_time_s": round(time.perf_counter() - clock, 3),
-            "peak_memory_mb": round(peak_memory_mb(), 1),
-            "summary": summary,
+            "peak_memory_mb": _known(lambda: round(watch.peak_mb(), 1), None),
+            "summary": _storable(summary),
         },
     )
 
@@ -132,54 +172,93 @@ def write_json(path: Path, content: object) -> None:
     """Write `content` to `path` under a temporary name, then rename: never half a file."""
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     with disk.replacing(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _storable(value: Any) -> Any:
+    """Return `value` as JSON has it: infinite and undefined numbers as null, others as themselves.
+
+    At the end of hours of work a strange number in the summary is recorded, not raised.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): _storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    # Numbers of numpy and torch know their Python value.
+    return _storable(value.item()) if hasattr(value, "item") else str(value)
+
+
+def _known(look: Callable[[], _T], otherwise: _T) -> _T:
+    """Return what `look` finds, `otherwise` if it fails.
+
+    It only describes a result that is there already: whatever a strange machine makes of it, an
+    error here would throw that result away.
+    """
+    try:
+        return look()
+    except Exception:
+        return otherwise
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that shape the numbers."""
+    """Return the versions of Python and of the libraries that shape the numbers.
+
+    One that is not installed, or whose metadata is damaged, is left out.
+    """
     found = {"python": platform.python_version()}
     for package in _REPORTED:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
+        if text := _known(lambda package=package: version(package), None):  # type: ignore[misc]
+            found[package] = text
     return found
 
 
 def hardware() -> dict[str, Any]:
-    """Return processor, usable cores and memory (MB) of this machine."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text().splitlines()
-        model = next(
-            (x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), model
-        )
-    pages, page_size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    """Return processor, usable cores and memory (MB) of this machine; None for what it hides."""
     return {
-        "processor": model,
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
-        "memory_mb": pages * page_size // 2**20,
+        "processor": _known(_processor, None) or _known(platform.machine, None),
+        "cores": _known(lambda: len(os.sched_getaffinity(0)), os.cpu_count()),
+        "memory_mb": _known(
+            lambda: os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20, None
+        ),
     }
 
 
-def peak_memory_mb() -> float:
-    """Return the largest resident set (MB) of this process and of its finished children."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return max(own, children) / 1024
+def _processor() -> str:
+    """Return the model of the first core; other architectures than x86 have no such line."""
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    lines = (line for line in text.splitlines() if line.startswith("model name"))
+    model = next((line.partition(":")[2].strip() for line in lines), "")
+    return model or platform.processor()
 
 
 def _commit() -> dict[str, Any]:
-    """Return the commit of the source tree and whether tracked files differ from it."""
+    """Return the commit of the source tree and whether tracked files differ from it.
+
+    "unknown" without git, in a copy without its repository, and where git refuses (a repository of
+    another owner) or hangs. A copy that lies inside some other repository has no commit either.
+    """
+    # Those of a hook, say, would have git look at another repository.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
 
     def git(*arguments: str) -> str:
         done = subprocess.run(
-            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False
+            ["git", "--no-optional-locks", "-C", str(ROOT), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_GIT_TIMEOUT_S,
+            check=True,
         )
-        return done.stdout.strip() if done.returncode == 0 else ""
+        return done.stdout.strip()
 
+    git("ls-files", "--error-unmatch", "pipeline/provenance.py")
     commit = git("rev-parse", "HEAD")
-    return {"commit": commit or None, "dirty": bool(git("status", "--porcelain", "-uno"))}
+    changes = _known(lambda: git("status", "--porcelain", "-uno"), None)
+    return {"commit": commit or UNKNOWN, "dirty": None if changes is None else bool(changes)}

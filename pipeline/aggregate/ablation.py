@@ -12,7 +12,10 @@ from matplotlib.figure import Figure
 
 from pipeline.aggregate.collect import RunResult
 from pipeline.aggregate.figure import finish, line_style, log_axis, panels, style
+from pipeline.aggregate.wording import phrases
 from pipeline.config import PinnRun
+
+_NUMBERS = frozenset({"sampled_axes", "num_directions"})
 
 
 def groups(runs: Sequence[RunResult]) -> list[list[RunResult]]:
@@ -30,8 +33,8 @@ def num_directions(run: RunResult) -> int | None:
     """Return how many axes or directions a step of `run` samples; None if it takes all."""
     assert isinstance(run.config, PinnRun)
     estimator = run.config.estimator
-    number = getattr(estimator, "sampled_axes", getattr(estimator, "num_directions", None))
-    return None if number is None else int(number)
+    numbers = (getattr(estimator, key) for key in _NUMBERS if hasattr(estimator, key))
+    return next(map(int, numbers), None)
 
 
 def ablation_figure(group: Sequence[RunResult]) -> Figure:
@@ -88,9 +91,11 @@ def _curve(panel: Axes, runs: Sequence[RunResult], kind: str, index: int, row: i
 
 
 def _kind(run: RunResult) -> str:
+    """Return an estimator without its number of directions: runs of equal ones are a curve."""
     assert isinstance(run.config, PinnRun)
     estimator = run.config.estimator
-    return " ".join([estimator.kind, *filter(None, [getattr(estimator, "distribution", None)])])
+    words = {"distribution": lambda distribution, _: distribution}
+    return " ".join([estimator.kind, *phrases(estimator, words, without=_NUMBERS)])
 
 
 def _dim(run: RunResult) -> int:

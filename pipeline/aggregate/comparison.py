@@ -7,12 +7,15 @@ from typing import Any
 from pipeline.aggregate.collect import Results, RunResult
 from pipeline.aggregate.describe import estimator_title
 from pipeline.aggregate.quantities import percent, short
+from pipeline.aggregate.wording import number, phrases
 from pipeline.config import Adam, Kaczmarz, PinnRun, Taylor, TwoBody
 from pipeline.problems import published
 from pipeline.problems.published import Published
 
 Row = dict[str, Any]
 _DECAYS = {"cosine": "falls by half a cosine", "linear": "falls linearly"}
+# The fields of a two-body problem that are the same, or have a statement of their own.
+_TOLD = frozenset({"equation", "dim", "coefficient_seed", "zero_sum", "radius_exponent"})
 # They sample axes of the published set-up: the same numbers, computed differently.
 _SAME_AXES = ("sdgd", "taylor", "jet", "double_backward")
 
@@ -66,7 +69,9 @@ def _solution(problem: TwoBody) -> Iterator[str]:
         yield "another draw of c from the same law: theirs is unknown"
     yield "the final error; theirs is the best over the run, on the test set"
     if problem.radius_exponent != 1.0:
-        yield f"training points at radius U^{problem.radius_exponent:g}; theirs at U"
+        yield f"training points at radius U^{number(problem.radius_exponent)}; theirs at U"
+    # What is new in the configuration is told, too.
+    yield from phrases(problem, without=_TOLD)
 
 
 def _model(run: PinnRun, theirs: PinnRun) -> Iterator[str]:
@@ -105,9 +110,10 @@ def _training(run: PinnRun, theirs: PinnRun) -> Iterator[str]:
         if decays[0] != decays[1]:
             yield f"the learning rate {decays[0]}; theirs {decays[1]}"
         if (fraction := mine.optimizer.first_layer_rate) != 1.0:
-            yield f"the first layer at {fraction:g} of the rate; theirs at all of it"
+            yield f"the first layer at {number(fraction)} of the rate; theirs at all of it"
     if not _stays_zero(run) and mine.learning_rate != other.learning_rate:
-        yield f"learning rate {mine.learning_rate:g}; theirs {other.learning_rate:g}"
+        rates = number(mine.learning_rate), number(other.learning_rate)
+        yield f"learning rate {rates[0]}; theirs {rates[1]}"
     for key, what in (
         ("num_steps", "steps"),
         ("batch_size", "points a step"),
@@ -160,10 +166,10 @@ def _row(run: RunResult, found: Comparison) -> Row:
         if is_value
         else percent(summary["relative_l2"]),
         "published": [
-            number if is_value else replace(number, value=percent(float(number.value)))
-            for number in found.numbers
+            printed if is_value else replace(printed, value=percent(float(printed.value)))
+            for printed in found.numbers
         ],
-        "sources": sorted({number.source for number in found.numbers}),
+        "sources": sorted({printed.source for printed in found.numbers}),
         "skill": short(summary.get("skill")),
         "trivial": percent(summary.get("trivial_relative_l2")),
         "trivial_theirs": f"≈ {short(100 * found.trivial_error, 2)}%"

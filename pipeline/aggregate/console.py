@@ -3,19 +3,30 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipeline.aggregate import baselines, lacking
 from pipeline.aggregate.collect import Results
 from pipeline.aggregate.describe import problem_title
 from pipeline.aggregate.quantities import duration, gap_text, percent, short, shorten_above
+from pipeline.failure import one_line
+
+WIDTH = 120
 
 
-def closing_table(results: Results, report: Path) -> str:
-    """Return runs and bounds as aligned plain text, the report's path as the last line."""
+def closing_table(results: Results, report: Path, width: int = WIDTH) -> str:
+    """Return runs, bounds and what is missing as aligned plain text, the report's path last.
+
+    Lines are cut at `width` characters; the path is not.
+    """
     lines: list[str] = []
-    for title, rows in (("Runs (empirical)", _runs(results)), ("Bounds", _bounds(results))):
+    for title, rows in (
+        ("Runs (empirical)", _runs(results)),
+        ("Bounds", _bounds(results)),
+        (f"MISSING: {lacking.summary(results)}", _missing(results)),
+    ):
         header, *body = rows
         if body:
             lines += ["", title, *(f"  {line}" for line in align([header, *body]))]
-    return "\n".join([*lines, "", f"report: {report}", ""])
+    return "\n".join([*(cut(line, width) for line in lines), "", f"report: {report}", ""])
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -27,13 +38,19 @@ def align(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
+def cut(line: str, width: int) -> str:
+    """Return `line` with at most `width` characters."""
+    return line if len(line) <= width else f"{line[: width - 1]}…"
+
+
 def _runs(results: Results) -> Iterator[tuple[str, ...]]:
-    yield "run", "relative L2", "skill", "wall time", "problem"
+    yield "run", "relative L2", "without learning", "skill", "wall time", "problem"
     for run in results.runs:
         summary = run.record["summary"]
         yield (
             run.name,
             percent(summary["relative_l2"]),
+            str(baselines.of_run(run.config, summary)[0]),
             short(summary.get("skill")),
             duration(run.record["wall_time_s"]),
             problem_title(run.config, results.experiment),
@@ -53,8 +70,14 @@ def _bounds(results: Results) -> Iterator[tuple[str, ...]]:
                 "rejected",
                 "–",
                 published,
-                result.verdict.failed_condition or "",
+                one_line(result.verdict.failed_condition or ""),
             )
         else:
             gap = gap_text(bound, result.published.value)
             yield result.name, dim, "proved", shorten_above(bound, 20), published, gap
+
+
+def _missing(results: Results) -> Iterator[tuple[str, ...]]:
+    yield "part", "name", "status", "reason"
+    for part in results.missing:
+        yield lacking.PARTS[part.stage], part.name, part.status, part.reason

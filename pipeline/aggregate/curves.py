@@ -1,6 +1,6 @@
 """Figures over time: loss, error, skill; and the solver's value against the degree."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from pipeline.aggregate.collect import BoundResult, Results, RunResult
-from pipeline.aggregate.describe import problem_title
+from pipeline.aggregate.describe import problem_identity, problem_title
 from pipeline.aggregate.figure import (
     COLOURS,
     INK,
@@ -30,11 +30,16 @@ _MOST_NAMES = 6
 
 
 def by_problem(results: Results) -> dict[str, list[RunResult]]:
-    """Return the runs grouped by the problem they solve, in the experiment's order."""
-    groups: dict[str, list[RunResult]] = {}
+    """Return the runs grouped by the problem they solve, under its title, in their order.
+
+    What is equal is decided by the configurations, not by the titles made of them.
+    """
+    groups: dict[Hashable, list[RunResult]] = {}
     for run in results.runs:
-        groups.setdefault(problem_title(run.config, results.experiment), []).append(run)
-    return groups
+        groups.setdefault(problem_identity(run.config, results.experiment), []).append(run)
+    titles = [problem_title(runs[0].config, results.experiment) for runs in groups.values()]
+    assert len(set(titles)) == len(groups), titles
+    return dict(zip(titles, groups.values(), strict=True))
 
 
 def loss_curves(results: Results) -> Figure:

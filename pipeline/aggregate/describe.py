@@ -1,54 +1,139 @@
-"""Short names of problems, models and estimators for tables, figures and the console."""
+"""Names of problems, models and estimators for tables, figures and the console.
 
+Titles come from the configuration (`wording`): those of two problems are equal exactly if the
+problems are equal in everything that makes them. Results are compared by `problem_identity`, which
+says the same without words.
+"""
+
+from collections.abc import Hashable
 from typing import Any
 
+from pydantic import BaseModel
+
+from pipeline.aggregate.wording import (
+    Words,
+    always,
+    elsewhere,
+    identity,
+    number,
+    phrases,
+    text,
+    unless,
+)
 from pipeline.config import (
     FNO,
     HJB,
     MLP,
     SDGD,
     Auto,
-    BlackScholesBarenblatt,
     Bound,
     Dataset,
     DoubleBackward,
     ExactGram,
     Experiment,
-    FokkerPlanck,
     Full,
     Hutchinson,
     Jet,
     Kaczmarz,
     OperatorRun,
     Parabolic,
-    PinnProblem,
     PinnRun,
-    Schroedinger,
     Taylor,
-    TaylorGreen,
     ThreeBody,
     Trajectory,
     TwoBody,
 )
 
+# How a store is cut and by how many processes it is made: no part of what is in it.
+_NO_PROBLEM = frozenset({"samples_per_shard", "ranks"})
 _EQUATIONS = {
     "heat": "heat with source",
     "poisson": "Poisson",
     "allen_cahn": "Allen–Cahn",
     "sine_gordon": "sine-Gordon",
 }
+_KINDS = {
+    "burgers": "Burgers",
+    "darcy": "Darcy",
+    "navier_stokes": "Navier–Stokes",
+    "taylor_green": "Taylor–Green vortex",
+    "decaying_turbulence": "decaying turbulence",
+    "black_scholes_barenblatt": "Black–Scholes–Barenblatt",
+    "fokker_planck": "Fokker–Planck (log-density)",
+    "schroedinger": "Schrödinger ground state (log)",
+    "two_point": "two-point",
+    "three_point": "three-point",
+}
+_HJB = {"lqg": "HJB-LQG", "rosenbrock": "HJB-Rosenbrock", "lin": "HJB-LIN"}
+
+_GRID = always(lambda grid: f"{text(grid)} points")
+_VISCOSITY = always(lambda viscosity: f"viscosity {number(viscosity)}")
+_N = always(lambda dim: f"n = {dim}")
+_DEGREE = always(lambda degree: f"degree {degree}")
+# The words of fields, told in this order; those of other fields follow (see `wording`).
+_STORE: Words = {
+    "grid": _GRID,
+    "num_samples": lambda count, part: f"{count - part.num_test:,} + {part.num_test:,} samples",
+    "num_test": elsewhere,
+    "num_snapshots": always(lambda count: f"{count + 1:,} snapshots"),
+    "dtype": unless("float32", str),
+    "seed": unless(0, lambda seed: f"seed {seed}"),
+}
+_PINN: Words = {
+    "equation": elsewhere,
+    "mu": lambda mu, part: None if part.equation == "lin" and mu == 1.0 else f"μ = {number(mu)}",
+    "dim": always(lambda dim: f"d = {dim:,}"),
+    "zero_sum": always(lambda centred: "Σc = 0" if centred else "Σc ≠ 0"),
+    "coefficient_seed": unless(0, lambda seed: f"draw {seed}"),
+    "radius_exponent": unless(1.0, lambda power: f"training points at radius U^{number(power)}"),
+    "points": unless("normal", lambda where: f"training points on {where}"),
+    "reference_samples": unless(4096, lambda count: f"reference from {count:,} samples"),
+    "reference_seed": unless(0, lambda seed: f"draw {seed} of the reference"),
+}
+_OTHERS: dict[str, Words] = {
+    "burgers": {
+        "viscosity": _VISCOSITY,
+        "final_time": unless(1.0, lambda end: f"until t = {number(end)}"),
+    },
+    "darcy": {
+        "low": lambda low, part: f"a ∈ {{{number(low)}, {number(part.high)}}}",
+        "high": elsewhere,
+    },
+    "navier_stokes": {
+        "initial": lambda initial, part: _title(initial),
+        "viscosity": _VISCOSITY,
+        "final_time": always(lambda end: f"until t = {number(end)}"),
+    },
+    "two_point": {"dim": _N, "degree": _DEGREE},
+    "three_point": {"dim": _N, "degree": _DEGREE},
+}
+
+
+def _title(part: BaseModel) -> str:
+    """Return the name of a kind and what tells it from others of that kind."""
+    kind: str = getattr(part, "kind", "")
+    words = _OTHERS.get(kind, _PINN)
+    return ", ".join([_name(part), *phrases(part, words)])
+
+
+def _name(part: Any) -> str:
+    """Return the name of a kind, its equation included where it has several."""
+    match part:
+        case TwoBody() | ThreeBody():
+            return f"{_EQUATIONS[part.equation]}, {part.kind.replace('_', '-')} solution"
+        case Parabolic():
+            return f"{_EQUATIONS[part.equation]}, parabolic, u(0.3, 0)"
+        case HJB():
+            return _HJB[part.equation]
+        case _:
+            kind: str = part.kind
+            return _KINDS.get(kind, kind.replace("_", " "))
 
 
 def dataset_title(part: Dataset | Trajectory) -> str:
-    """Return the equation and grid of a dataset."""
-    grid = " × ".join(f"{points:,}" for points in part.grid)
-    if isinstance(part, Trajectory):
-        green = isinstance(part.problem.initial, TaylorGreen)
-        flow = "Taylor–Green vortex" if green else "decaying turbulence"
-        return f"Navier–Stokes, {flow}, viscosity {part.problem.viscosity:g}, {grid} points"
-    if part.problem.kind == "burgers":
-        return f"Burgers, viscosity {part.problem.viscosity:g}, {grid} points"
-    return f"Darcy, a ∈ {{{part.problem.low:g}, {part.problem.high:g}}}, {grid} points"
+    """Return the equation, grid and samples of a dataset: all that makes its fields."""
+    others = phrases(part, {"problem": elsewhere} | dict(_STORE), without=_NO_PROBLEM)
+    return ", ".join([_title(part.problem), *others])
 
 
 def dataset_count(part: Dataset | Trajectory) -> str:
@@ -68,45 +153,31 @@ def solver_check(part: Dataset | Trajectory) -> str:
 
 
 def problem_title(part: PinnRun | OperatorRun, experiment: Experiment) -> str:
-    """Return the problem a run solves: runs with equal titles may be compared."""
+    """Return the problem a run solves: equal titles are equal problems."""
     if isinstance(part, OperatorRun):
         return dataset_title(experiment.datasets[part.dataset])
-    problem = part.problem
-    seed = getattr(problem, "coefficient_seed", 0)
-    return _pinn_title(problem) + (f", draw {seed}" if seed else "")
+    return _title(part.problem)
 
 
-def _pinn_title(problem: PinnProblem) -> str:
-    where = f"d = {problem.dim:,}"
-    match problem:
-        case TwoBody() | ThreeBody():
-            bodies = "two" if isinstance(problem, TwoBody) else "three"
-            centred = "Σc = 0" if problem.zero_sum else "Σc ≠ 0"
-            return f"{_EQUATIONS[problem.equation]}, {bodies}-body solution, {where}, {centred}"
-        case Parabolic():
-            return f"{_EQUATIONS[problem.equation]}, parabolic, u(0.3, 0), {where}"
-        case HJB(equation="lin"):
-            return f"HJB-LIN, {where}"
-        case HJB():
-            name = "HJB-LQG" if problem.equation == "lqg" else "HJB-Rosenbrock"
-            return f"{name}, μ = {problem.mu:g}, {where}"
-        case BlackScholesBarenblatt():
-            return f"Black–Scholes–Barenblatt, {where}"
-        case FokkerPlanck():
-            return f"Fokker–Planck (log-density), {where}"
-        case Schroedinger():
-            return f"Schrödinger ground state (log), {where}"
-        case _:
-            return f"{problem.kind.replace('_', ' ')}, {where}"
+def problem_identity(part: PinnRun | OperatorRun, experiment: Experiment) -> Hashable:
+    """Return what is equal for two runs exactly if they may be compared: their problem."""
+    if isinstance(part, OperatorRun):
+        return identity(experiment.datasets[part.dataset], without=_NO_PROBLEM)
+    return identity(part.problem)
 
 
 def method_title(part: PinnRun | OperatorRun) -> str:
     """Return model, estimator and optimiser of a run."""
     if isinstance(part.model, FNO):
-        modes = " × ".join(map(str, part.model.modes))
-        return f"FNO, {modes} modes, width {part.model.width}, depth {part.model.depth}"
+        told: Words = {
+            "modes": always(lambda modes: f"{text(modes)} modes"),
+            "width": always(lambda width: f"width {width}"),
+            "depth": always(lambda depth: f"depth {depth}"),
+        }
+        return ", ".join(["FNO", *phrases(part.model, told)])
     assert isinstance(part.model, MLP) and isinstance(part, PinnRun)
-    mlp = f"MLP {part.model.width} × {part.model.depth}"
+    told = dict.fromkeys(("width", "depth", "skip"), elsewhere)
+    mlp = ", ".join([f"MLP {part.model.width} × {part.model.depth}", *phrases(part.model, told)])
     if part.model.skip != "none":
         polynomial = f"{part.model.skip} polynomial"
         optimizer = part.train.optimizer
@@ -123,6 +194,13 @@ def method_title(part: PinnRun | OperatorRun) -> str:
 
 def estimator_title(part: PinnRun) -> str:
     """Return the estimator of a run and how many directions it samples."""
+    told = dict.fromkeys(("sampled_axes", "num_directions", "distribution"), elsewhere)
+    if isinstance(part.estimator, Auto):
+        del told["sampled_axes"]
+    return ", ".join([_estimator(part), *phrases(part.estimator, told)])
+
+
+def _estimator(part: PinnRun) -> str:
     match part.estimator:
         case SDGD(sampled_axes=axes):
             return f"SDGD, {axes} of {part.problem.dim:,} axes"
@@ -142,9 +220,10 @@ def estimator_title(part: PinnRun) -> str:
             return "full operator (naive baseline)"
 
 
-def formulation_title(part: Bound, degree: int) -> str:
-    """Return the formulation of a bound and the degree its certificate has."""
-    return f"{part.formulation.kind.replace('_', '-')}, degree {degree}"
+def formulation_title(part: Bound, degree: int | None = None) -> str:
+    """Return the formulation of a bound; `degree` is that of its certificate, if there is one."""
+    found = "" if degree in (None, part.formulation.degree) else f"; certificate of degree {degree}"
+    return _title(part.formulation) + found
 
 
 def dimension(part: Any) -> int | None:

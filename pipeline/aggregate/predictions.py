@@ -2,8 +2,11 @@
 
 An operator run stores `input`, `truth`, `prediction` (samples, channels, *grid), `coordinates`
 and `relative_l2` (samples,): a typical and the worst test sample. A PINN run stores `exact` and
-`prediction` at test points, and along one ray `ray_radius`, `ray_exact`, `ray_prediction`.
+`prediction` at test points, and along one ray `ray_distance`, `ray_exact`, `ray_prediction`, all at
+time `ray_time` (NaN where there is no time). The exact solution is NaN where it is not known.
 """
+
+import math
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,8 +22,10 @@ CAPTIONS = {
     "lines": "Typical (median error) and worst test sample: input, truth with prediction, and"
     " pointwise error.",
     "maps": "Typical (median error) and worst test sample; truth and prediction share one scale.",
-    "points": "Left: prediction against exact solution at random test points; the closer to the"
-    " diagonal, the better. Right: both along one ray from the origin.",
+    "points": "Left: prediction against the solution at test points; the closer to the diagonal,"
+    " the better. Right: both along one ray of space from the origin to the distance of a typical"
+    " point, at the time given if there is time; dots where the solution is known at single points"
+    " only.",
 }
 
 
@@ -33,9 +38,16 @@ def kind(run: RunResult) -> str:
 
 def prediction_figure(run: RunResult) -> Figure:
     """Draw sample predictions of `run` against the truth."""
-    draw = {"points": _points, "lines": _lines, "maps": _maps}[kind(run)]
+    draw = {"lines": _lines, "maps": _maps}
     with style():
-        return draw(run.prediction)
+        if (found := kind(run)) == "points":
+            return _points(run.prediction, solution_name(run))
+        return draw[found](run.prediction)
+
+
+def solution_name(run: RunResult) -> str:
+    """Return what a PINN's error refers to: the exact solution, or a reference with an error."""
+    return "reference" if run.record["summary"].get("reference_error") else "exact"
 
 
 def _lines(sample: dict[str, np.ndarray]) -> Figure:
@@ -91,30 +103,44 @@ def _map(
     panel.spines[:].set_visible(False)
 
 
-def _points(sample: dict[str, np.ndarray]) -> Figure:
+def _points(sample: dict[str, np.ndarray], solution: str) -> Figure:
     exact, predicted = sample["exact"], sample["prediction"]
     figure, axes = panels(1, 2, 3.4)
     left, right = axes[0]
-    ends = [float(min(exact.min(), predicted.min())), float(max(exact.max(), predicted.max()))]
-    left.plot(ends, ends, color=INK, linewidth=1, linestyle=(0, (4, 2)), label="exact")
+    both = np.concatenate([exact, predicted])
+    ends = [float(np.nanmin(both)), float(np.nanmax(both))]
+    left.plot(ends, ends, color=INK, linewidth=1, linestyle=(0, (4, 2)), label="equal")
+    marker = "." if len(exact) > 1 else "o"
     left.plot(
-        exact, predicted, linestyle="none", marker=".", markersize=4, alpha=0.6,
-        color=COLOURS[0], label="test points", markeredgewidth=0,
+        exact, predicted, linestyle="none", marker=marker, markersize=4, alpha=0.6,
+        color=COLOURS[0], label=f"test point{'s' if len(exact) > 1 else ''}", markeredgewidth=0,
     )  # fmt: skip
     left.set_box_aspect(0.8)
     left.legend()
-    finish(left, xlabel="exact u(x)", ylabel="predicted u(x)")
+    finish(left, xlabel=f"{solution} u", ylabel="predicted u")
+    distance, known = sample["ray_distance"], sample["ray_exact"]
     right.plot(
-        sample["ray_radius"], sample["ray_exact"], color=INK, linewidth=2.4, alpha=0.55,
-        label="exact",
+        distance, known, color=INK, linewidth=2.4, alpha=0.55, label=solution,
+        marker="o", markersize=6, markevery=_alone(known),
     )  # fmt: skip
     right.plot(
-        sample["ray_radius"], sample["ray_prediction"], color=COLOURS[1],
-        linestyle=(0, (4, 2)), label="prediction",
+        distance, sample["ray_prediction"], color=COLOURS[1], linestyle=(0, (4, 2)),
+        label="prediction",
     )  # fmt: skip
     right.legend()
-    finish(right, xlabel="distance |x| from the origin", ylabel="u along a ray")
+    finish(right, xlabel=distance_label(float(sample["ray_time"])), ylabel="u along a ray")
     return figure
+
+
+def distance_label(time: float) -> str:
+    """Return the label of the axis of |x|, with the time on the ray (NaN without time)."""
+    return f"distance |x| from the origin{'' if math.isnan(time) else f', t = {time:.3g}'}"
+
+
+def _alone(values: np.ndarray) -> list[int]:
+    """Return the places of numbers without a neighbour that is one: no line would show them."""
+    known = np.pad(np.isfinite(values), 1)
+    return [int(i) for i in np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])]
 
 
 def _sample_title(sample: dict[str, np.ndarray], index: int) -> str:

@@ -1,7 +1,5 @@
 """The report as one HTML file: what the template shows, as finished text."""
 
-import json
-from collections import Counter
 from typing import Any
 
 import yaml
@@ -9,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from pipeline.aggregate import ablation, bounds, comparison, curves, predictions
+from pipeline.aggregate import ablation, bounds, comparison, curves, lacking, origin, predictions
 from pipeline.aggregate.collect import BoundResult, DatasetResult, Results, RunResult
 from pipeline.aggregate.describe import (
     dataset_count,
@@ -30,11 +28,35 @@ from pipeline.aggregate.quantities import (
 from pipeline.config import OperatorRun, Trajectory
 
 Row = dict[str, Any]
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def render(results: Results) -> str:
     """Return the report: self-contained HTML, a pure function of `results`."""
+    return (
+        templates()
+        .get_template("report.html.j2")
+        .render(
+            colours=COLOURS,
+            counts=lacking.counts(results),
+            asked=lacking.asked(results),
+            missing=lacking.rows(results),
+            headlines=[*bounds.headlines(results.bounds), *_run_headlines(results)],
+            datasets=[_dataset_row(result) for result in results.datasets],
+            flows=[_flow_row(r) for r in results.datasets if isinstance(r.config, Trajectory)],
+            groups=_run_groups(results),
+            compared=comparison.rows(results),
+            dimensions=bounds.by_dimension(results.bounds),
+            bounds=_bounds(results),
+            figures=_figures(results),
+            stages=origin.stages(results),
+            environments=origin.environments(results),
+            experiment=results.experiment.model_dump(mode="json"),
+        )
+    )
+
+
+def templates() -> Environment:
+    """Return the templates of pages: they escape every text and refuse an unknown name."""
     environment = Environment(
         loader=PackageLoader("pipeline.aggregate"),
         autoescape=True,
@@ -43,31 +65,7 @@ def render(results: Results) -> str:
         lstrip_blocks=True,
     )
     environment.filters["yaml"] = _yaml
-    return environment.get_template("report.html.j2").render(
-        colours=COLOURS,
-        counts=_counts(results),
-        headlines=[*bounds.headlines(results.bounds), *_run_headlines(results)],
-        datasets=[_dataset_row(result) for result in results.datasets],
-        flows=[_flow_row(r) for r in results.datasets if isinstance(r.config, Trajectory)],
-        groups=_run_groups(results),
-        compared=comparison.rows(results),
-        dimensions=bounds.by_dimension(results.bounds),
-        bounds=_bounds(results),
-        figures=_figures(results),
-        stages=_stages(results),
-        environments=_environments(results),
-        experiment=results.experiment.model_dump(mode="json"),
-    )
-
-
-def _counts(results: Results) -> Row:
-    return {
-        "datasets": len(results.datasets),
-        "runs": len(results.runs),
-        "bounds": len(results.bounds),
-        "proved": sum(result.proved_bound is not None for result in results.bounds),
-        "seed": results.experiment.seed,
-    }
+    return environment
 
 
 def _figures(results: Results) -> Row:
@@ -211,65 +209,6 @@ def _error_bound(summary: Row) -> str:
 def _grid(run: RunResult, points: str) -> str:
     axes = len(run.config.model.modes) if isinstance(run.config, OperatorRun) else 1
     return " × ".join([f"{int(points):,}"] * axes)
-
-
-def _stages(results: Results) -> list[Row]:
-    names = dict(zip(_machines(results), _LETTERS, strict=False))
-    rows = []
-    for record in _records(results):
-        commit = record.get("commit")
-        rows.append(
-            {
-                "stage": record["stage"],
-                "name": record["name"],
-                "commit": f"{commit[:10]}{' + edits' if record.get('dirty') else ''}"
-                if commit
-                else "unknown",
-                "seed": record["seed"],
-                "config_digest": record["config_digest"][:10],
-                "source_digest": record["source_digest"][:10],
-                "started": record["started"][:16].replace("T", " "),
-                "wall_time": duration(record["wall_time_s"]),
-                "memory": f"{record['peak_memory_mb']:,.0f} MB",
-                "machine": names.get(_machine(record), "other"),
-            }
-        )
-    return rows
-
-
-def _environments(results: Results) -> list[Row]:
-    """Return each distinct pair of hardware and versions once, the most frequent first."""
-    rows = []
-    for letter, text in zip(_LETTERS, _machines(results), strict=False):
-        hardware, versions = json.loads(text)
-        memory = hardware.get("memory_mb")
-        rows.append(
-            {
-                "letter": letter,
-                "hardware": f"{hardware.get('processor', 'unknown processor')},"
-                f" {hardware.get('cores', '?')} cores, {size(memory * 2**20 if memory else None)}",
-                "versions": ", ".join(f"{key} {value}" for key, value in versions.items()),
-            }
-        )
-    return rows
-
-
-def _machines(results: Results) -> list[str]:
-    return [
-        text for text, _ in Counter(map(_machine, _records(results))).most_common(len(_LETTERS))
-    ]
-
-
-def _machine(record: Row) -> str:
-    return json.dumps([record["hardware"], record["versions"]], sort_keys=True)
-
-
-def _records(results: Results) -> list[Row]:
-    parts: list[DatasetResult | RunResult | BoundResult] = [
-        *results.datasets, *results.runs, *results.bounds
-    ]  # fmt: skip
-    verifications = [bound.verification for bound in results.bounds if bound.verification]
-    return [*(part.record for part in parts), *verifications]
 
 
 def _yaml(content: object) -> str:

@@ -1,48 +1,73 @@
-"""The aggregate stage: finished results in, summary table, report and closing table out."""
+"""The aggregate stage: what there is in, summary table, report and closing table out."""
 
-import os
+from contextlib import suppress
 from pathlib import Path
 
-from pipeline import config
+from pipeline import config, disk
+from pipeline.aggregate import lacking
 from pipeline.aggregate.collect import collect
 from pipeline.aggregate.console import closing_table
 from pipeline.aggregate.report import render
+from pipeline.aggregate.results import Results
 from pipeline.aggregate.table import summary_table
+from pipeline.errors import ResultError
 from pipeline.provenance import record
 
 SUMMARY, TABLE, REPORT, RECORD = "summary.parquet", "summary.txt", "report.html", "run.json"
+# The record of a report that lacks something. No file of the workflow: the rule that owns
+# `RECORD` runs again as long as that is not there.
+INCOMPLETE = "incomplete.json"
 
 
-def run(experiment: config.Experiment, *, data: Path, results: Path, source: str) -> None:
-    """Write summary.parquet, summary.txt, report.html and, last, run.json to `results`.
+class IncompleteError(ResultError):
+    """The report is written, and parts of the experiment have no result: `results` says which."""
 
-    summary.parquet: all numbers, one a row (`table`). summary.txt: the few lines that close a run
-    on the screen, the report's path last. report.html: one self-contained page.
+    def __init__(self, report: Path, results: Results):
+        first, *others = results.missing
+        super().__init__(
+            f"{report}: {lacking.summary(results)}: {first.stage} {first.name}: {first.reason}"
+            + ("; the others are named there" if others else "")
+        )
+        self.results = results
 
-    Reads `data/<name>.run.json` and, in `results`, train/<name>/, search/<name>/ and
-    certify/<name>/ for the names in `experiment`; any part may be empty. The same inputs give the
-    same bytes, but for the record. Nothing is written unless everything could be read.
+
+def run(experiment: config.Experiment, *, data: Path, results: Path, source: str) -> Results:
+    """Write summary.parquet, summary.txt, report.html and, last, the record; return what was found.
+
+    summary.parquet: all numbers, one a row, and the reason of each part without one (`table`).
+    summary.txt: the few lines that close a run on the screen, the report's path last. report.html:
+    one self-contained page. The same inputs give the same bytes, but for the record.
+
+    Everything is written whatever is missing. The record is run.json if nothing is, and else
+    incomplete.json, with the reasons; the other of the two is removed.
+
+    Reads what `collect` reads; any part may be empty.
 
     Raises:
-        ResultError: see `collect`.
+        IncompleteError: after everything is written, if a part has no result.
     """
+    found = collect(experiment, data=data, results=results)
+    # First: a run that is killed here must not leave the record of an earlier report.
+    for name in (RECORD, INCOMPLETE):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            (results / name).unlink()
     with record(
-        results / RECORD, stage="aggregate", name="summary", seed=experiment.seed,
-        config=experiment, source=source,
+        results / (INCOMPLETE if found.missing else RECORD),
+        stage="aggregate", name="summary", seed=experiment.seed, config=experiment, source=source,
     ) as numbers:  # fmt: skip
-        collected = collect(experiment, data=data, results=results)
-        table, html = summary_table(collected), render(collected)
-        temporary = _temporary(results / SUMMARY)
-        table.to_parquet(temporary, index=False)
-        os.replace(temporary, results / SUMMARY)
-        for name, text in ((TABLE, closing_table(collected, results / REPORT)), (REPORT, html)):
-            temporary = _temporary(results / name)
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, results / name)
+        table, html = summary_table(found), render(found)
+        with disk.replacing(results / SUMMARY) as temporary:
+            table.to_parquet(temporary, index=False)
+        for name, text in ((TABLE, closing_table(found, results / REPORT)), (REPORT, html)):
+            with disk.replacing(results / name) as temporary:
+                temporary.write_text(text, encoding="utf-8")
         numbers |= {"num_rows": len(table), "report_bytes": len(html.encode())}
-    print(f"aggregate: {len(table)} numbers in {results / SUMMARY}, report {results / REPORT}")
-
-
-def _temporary(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        if found.missing:
+            numbers["missing"] = [
+                {"stage": x.stage, "name": x.name, "status": x.status, "reason": x.reason}
+                for x in found.missing
+            ]
+    print(f"aggregate: {len(table)} rows in {results / SUMMARY}, report {results / REPORT}")
+    if found.missing:
+        raise IncompleteError(results / REPORT, found)
+    return found

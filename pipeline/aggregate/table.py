@@ -6,6 +6,11 @@ label, unit, dim (space dimension), detail.
 Labels: `proved` - an upper bound from a verdict, rounded upward in `text` and in `value`;
 `published` - quoted from the literature; `empirical` - anything measured or computed without
 proof; `rejected` - a certificate that was refused, without a number, the reason in `detail`.
+
+A part without a result has one row with the quantity `status`, of the stage that has to run and
+without a number: its label says why (`failed`, `blocked`, `missing`, `damaged`, `outdated`,
+`unsound`; see `results.Status`) and `detail` is the reason, one line. Without such a row everything
+that was asked for is there.
 """
 
 from collections.abc import Iterator
@@ -14,10 +19,12 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.aggregate.collect import BoundResult, Results
+from pipeline.aggregate import baselines
+from pipeline.aggregate.collect import BoundResult, Missing, Results
 from pipeline.aggregate.comparison import comparison
 from pipeline.aggregate.describe import dimension, formulation_title, method_title, problem_title
 from pipeline.aggregate.quantities import float_above, relative_gap
+from pipeline.config import Bound
 
 COLUMNS = {
     "stage": "str",
@@ -30,38 +37,6 @@ COLUMNS = {
     "dim": "Int64",
     "detail": "str",
 }
-_UNITS = {
-    "relative_l2": "1",
-    "relative_l2_standard_error": "1",
-    "error_bound": "1",
-    "relative_error_bound": "1",
-    "trivial_relative_l2": "1",
-    "skill": "1",
-    "skill_standard_error": "1",
-    "samples_per_second": "1/s",
-    "seconds_per_sample": "s",
-    "num_parameters": "1",
-    "bytes": "B",
-    "held_out_residual": "1",
-    "held_out_residual_standard_error": "1",
-    "stopped_at_step": "1",
-    "best_step": "1",
-    "num_samples": "1",
-    "num_steps": "1",
-    "degree": "1",
-    "relative_gap_to_known": "1",
-    "max_error": "1",
-    "num_snapshots": "1",
-    "seconds_per_step": "s",
-    "max_divergence": "1",
-    "initial_energy": "1",
-    "final_energy": "1",
-    "peak_dissipation": "1",
-    "peak_dissipation_time": "1",
-    "resolution": "1",
-    "wall_time_s": "s",
-    "peak_memory_mb": "MB",
-}
 Row = dict[str, Any]
 
 
@@ -70,6 +45,8 @@ def summary_table(results: Results) -> pd.DataFrame:
     rows = [*_datasets(results), *_runs(results)]
     for result in results.bounds:
         rows += _bound(result)
+    for part in results.missing:
+        rows += _missing(part)
     columns = {key: [row.get(key) for row in rows] for key in COLUMNS}
     return pd.DataFrame({key: pd.Series(columns[key], dtype=COLUMNS[key]) for key in COLUMNS})
 
@@ -89,7 +66,10 @@ def _runs(results: Results) -> Iterator[Row]:
             "detail": f"{problem_title(result.config, results.experiment)};"
             f" {method_title(result.config)}",
         }
-        yield from _measured(base, result.record)
+        summary = result.record["summary"]
+        for row in _measured(base, result.record):
+            told = baselines.meaning(result.config, summary, row["quantity"])
+            yield row | {"detail": f"{base['detail']}; {told}"} if told else row
         last_step = {"num_steps": int(result.metrics["step"].max())}
         yield from _measured(base, {"summary": last_step})
         if found := comparison(result):
@@ -109,10 +89,25 @@ def _measured(base: Row, record: dict[str, Any]) -> Iterator[Row]:
     for quantity, number in {**record["summary"], **costs}.items():
         if isinstance(number, bool) or not isinstance(number, (int, float)):
             continue
-        unit = _UNITS.get(quantity.split("@")[0])
         yield base | {
-            "quantity": quantity, "value": float(number), "label": "empirical", "unit": unit
+            "quantity": quantity, "value": float(number), "label": "empirical",
+            "unit": unit(quantity),
         }  # fmt: skip
+
+
+def unit(quantity: str) -> str:
+    """Return the unit of a number of a run record, which the end of its name tells: 1 if none.
+
+    `quantity@...` is the same on another grid.
+    """
+    quantity = quantity.split("@")[0]
+    if quantity.endswith("_per_second"):
+        return "1/s"
+    if quantity.startswith("seconds_") or quantity.endswith("_s"):
+        return "s"
+    if quantity.endswith("_mb"):
+        return "MB"
+    return "B" if "bytes" in quantity.split("_") else "1"
 
 
 def _bound(result: BoundResult) -> list[Row]:
@@ -120,19 +115,7 @@ def _bound(result: BoundResult) -> list[Row]:
     title = formulation_title(result.config, result.degree)
     search = {"stage": "search", "name": result.name, "dim": dim, "detail": title}
     certify = search | {"stage": "certify"}
-    rows = list(_measured(search, result.record))
-    claimed = result.record["summary"]["bound"]
-    rows.append(
-        search
-        | {
-            "quantity": "solver_value",
-            "value": float(claimed),
-            "text": claimed,
-            "label": "empirical",
-            "unit": "density",
-            "detail": f"{title}; the solver's own value, no bound unless certified",
-        }
-    )
+    rows = [*_measured(search, result.record), _claimed(search, result.record)]
     rows.append(certify | _proved_or_rejected(result))
     rows.append(_seconds(certify, result.verdict.seconds))
     published = result.published
@@ -146,6 +129,29 @@ def _bound(result: BoundResult) -> list[Row]:
         gap = relative_gap(result.proved_bound, published.value)
         rows.append(certify | _gap(gap, published.value))
     return rows
+
+
+def _claimed(base: Row, record: dict[str, Any]) -> Row:
+    claimed = record["summary"]["bound"]
+    return base | {
+        "quantity": "solver_value", "value": float(claimed), "text": claimed,
+        "label": "empirical", "unit": "density",
+        "detail": f"{base['detail']}; the solver's own value, no bound unless certified",
+    }  # fmt: skip
+
+
+def _missing(part: Missing) -> Iterator[Row]:
+    """Yield why a part has no result, and what its earlier stages measured."""
+    base = {"name": part.name, "dim": dimension(part.config)}
+    for record in part.records:
+        assert isinstance(part.config, Bound)
+        title = formulation_title(part.config, record["summary"]["degree"])
+        search = base | {"stage": record["stage"], "detail": title}
+        yield from _measured(search, record)
+        yield _claimed(search, record)
+    yield base | {
+        "stage": part.stage, "quantity": "status", "label": part.status, "detail": part.reason
+    }  # fmt: skip
 
 
 def _proved_or_rejected(result: BoundResult) -> Row:

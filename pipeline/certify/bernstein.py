@@ -16,6 +16,7 @@ one addition of integers adds all fields, and bit 62 of a field is set if its co
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache, partial
 from itertools import combinations, product
 from math import comb, prod
@@ -24,9 +25,11 @@ from flint import fmpq, fmpq_mat, fmpq_mpoly, fmpz
 
 from pipeline.certify.format import Rejected
 from pipeline.certify.sturm import Check
-from pipeline.certify.work import Work
+from pipeline.certify.work import Result, Work
 
-MAX_HALVINGS, MAX_BOXES, NUM_PARTS = 120, 200_000, 256
+NUM_PARTS = 256
+# The limits of the work: halvings of a box, boxes, their coefficients; some minutes of one core.
+MAX_HALVINGS, MAX_BOXES, MAX_COEFFICIENTS = 120, 100_000, 5 * 10**8
 _FIELD, _OFFSET = 64, 1 << 62
 
 # The coefficients of the monomials, by the exponents of the variables.
@@ -42,28 +45,30 @@ def negative(
     """Return the proof that p < 0 on the box `domain`; both are symmetric in the first variables.
 
     Raises:
-        Rejected: condition `name`: p is not negative at a point, or too many boxes are undecided.
+        Rejected: condition `name`: near a point p is not negative, or too close to 0 to be decided;
+            condition `work`: too many boxes are needed.
     """
     degrees = tuple(max(int(n), 0) for n in p.degrees())
     root = pack(coefficients(p.to_dict(), degrees, domain)), ((0, 0),) * len(degrees)
+    limit = min(MAX_BOXES, MAX_COEFFICIENTS // prod(n + 1 for n in degrees))
     boxes, count, reported = [root], 0, time.monotonic()
     for _ in range(NUM_PARTS):
         # The oldest is one of the largest.
         boxes = boxes[1:] + halves(degrees, symmetric, boxes[0]) if boxes else []
-    volumes = [2.0 ** -sum(k for _, k in place) for _, place in boxes]
-    left = total = sum(volumes)
-    for index, (number, found, point) in work.run(name, partial(prove, degrees, symmetric), boxes):
-        count, left = count + number, left - volumes[index]
-        if found or count > MAX_BOXES:
-            at = (float(a) + float(b - a) * x for (a, b), x in zip(domain, point, strict=False))
-            where = dict(zip(p.context().names(), at, strict=False))
+    proof = partial(prove, degrees, symmetric, limit)
+    for done, (number, found, point) in enumerate(work.run(name, proof, boxes), start=1):
+        count += number
+        if count > limit:
+            raise Rejected("work", f"{name}: expected at most {limit} boxes, more are needed")
+        if found:
+            at = (float(a) + float(b - a) * x for (a, b), x in zip(domain, point, strict=True))
+            where = dict(zip(p.context().names(), at, strict=True))
             text = ", ".join(f"{variable} = {x:.9g}" for variable, x in where.items())
-            found = found or "too many boxes"
             raise Rejected(name, f"expected < 0, got {found} at {text}", where)
         if time.monotonic() > reported + 2:
             reported = time.monotonic()
-            done = f"{count} boxes proved, {100 * (1 - left / total):.1f}% of the volume"
-            print(f"{name}: {done}", file=sys.stderr, flush=True)
+            with suppress(OSError):
+                print(f"{name}: {count} boxes, {done} of {len(boxes)} parts", file=sys.stderr)
     return name, f"negative on {count} boxes"
 
 
@@ -82,9 +87,8 @@ def coefficients(
             * fmpq(1, comb(n, k))
             for i, k in product(range(n + 1), repeat=2)
         ]
-        converted = fmpq_mat(n + 1, n + 1, entries) * fmpq_mat(
-            n + 1, len(values) // (n + 1), values
-        )
+        rest = len(values) // (n + 1)
+        converted = fmpq_mat(n + 1, n + 1, entries) * fmpq_mat(n + 1, rest, values)
         # The transpose makes the next axis the first; after all of them the order is restored.
         values = converted.transpose().entries()
     return values
@@ -96,20 +100,22 @@ def pack(values: Sequence[fmpq]) -> fmpz:
     return _joined(b"".join(_field(int((value * scale).ceil()) + _OFFSET) for value in values))
 
 
-def prove(degrees: tuple[int, ...], symmetric: int, box: Box) -> tuple[int, str, list[float]]:
+def prove(degrees: tuple[int, ...], symmetric: int, limit: int, box: Box) -> Result:
     """Return the number of boxes into which `box` was cut until the coefficients were negative.
 
-    Otherwise also what was found and at which point of the unit cube.
+    Otherwise also what was found and at which point of the unit cube, or more than `limit` boxes.
     """
     count, stack, signs = 0, [box], mask(degrees, 0, 0, degrees[0], _OFFSET)
     while stack:
+        if count == limit:
+            return count + 1, "too many boxes", []
         tensor, place = stack.pop()
         count += 1
         if tensor & signs == 0:
             continue
         corner = nonnegative_corner(degrees, tensor)
-        if corner or count >= MAX_BOXES or sum(k for _, k in place) >= MAX_HALVINGS:
-            found = "a value >= 0" if corner else "no decision"
+        if corner or sum(k for _, k in place) >= MAX_HALVINGS:
+            found = "an upper bound >= 0" if corner else "no decision"
             ends = corner or (0,) * len(place)
             return count, found, [(i + x) / 2**k for (i, k), x in zip(place, ends, strict=True)]
         stack.extend(halves(degrees, symmetric, (tensor, place)))
@@ -117,7 +123,11 @@ def prove(degrees: tuple[int, ...], symmetric: int, box: Box) -> tuple[int, str,
 
 
 def nonnegative_corner(degrees: tuple[int, ...], tensor: fmpz) -> tuple[int, ...]:
-    """Return a corner (0 or 1 for each axis) where the value is not negative, or ()."""
+    """Return a corner (0 or 1 for each axis) where the coefficient is not negative, or ().
+
+    A coefficient is the value of the polynomial there, rounded up: the polynomial itself may be
+    negative by less than the rounding.
+    """
     for corner in product((1, 0), repeat=len(degrees)):
         field = 0
         for n, end in zip(degrees, corner, strict=True):

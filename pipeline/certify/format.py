@@ -6,15 +6,20 @@ A certificate is a JSON object with exactly the keys of its kind; long integers 
     kind            "two_point" or "three_point"
     dim             n: 1..48 for two points, 3..24 for three
     degree          K in 1..403
-    coefficients    K + 1 integers, c_0 ... c_K with c_K != 0
+    coefficients    K + 1 integers, c_0 ... c_K with c_K != 0, of up to 1,200 digits
   two_point:
-    radius          "p/q" > 0: z_r = 2 pi r^2, r the minimal distance of centres
+    radius          "p/q", 0 < z_r < 256, up to 1,200 digits each: z_r = 2 pi r^2, r the minimal
+                    distance of centres
   three_point:
-    inner_radius    "p/q": rho_r with rho_r^2 = z_r
-    outer_radius    "p/q": rho_R, with rho_r < rho_R < 2 rho_r
+    inner_radius    "p/q": rho_r with rho_r^2 = z_r, up to 12 digits each
+    outer_radius    "p/q": rho_R, with rho_r < rho_R < 2 rho_r and rho_R < 16
     kernel_degree   d in 1..24
     kernel          d + 1 symmetric matrices F_0 ... F_d with d + 2, d, d - 1, ..., 1 rows: lists
-                    of the rows of the lower triangle, row i of i + 1 integers
+                    of the rows of the lower triangle, row i of i + 1 integers of up to 200 digits
+
+These limits, and 2,000,000 bytes, are checked before anything is computed; a value beyond one is
+rejected under the name of its key (`file` for the bytes). They bound the work of every proof, and
+leave room for every dimension: the radii of our searches end at z_r = 54 and rho_R = 11.
 
 `two_point` and `three_point` say what they stand for. A positive common factor of all integers
 changes no condition and no bound. One value has one spelling: no leading zeros, lowest terms.
@@ -30,8 +35,9 @@ from flint import fmpq, fmpz
 DIMS = {"two_point": range(1, 49), "three_point": range(3, 25)}
 MAX_DEGREE, MAX_KERNEL_DEGREE = 403, 24
 # The largest numbers bound the verifier's work: 1,200 digits are 4,000 bits a coefficient.
-MAX_DIGITS, MAX_KERNEL_DIGITS, MAX_RADIUS_DIGITS = 1_200, 200, 20
-MAX_BYTES = 2_000_000
+MAX_DIGITS, MAX_KERNEL_DIGITS, MAX_RADIUS_DIGITS = 1_200, 200, 12
+# Radii are scaled: |x|^2 stands for 2 pi |x|^2.
+MAX_BYTES, MAX_RADIUS = 2_000_000, 16
 
 _COMMON = {"schema_version", "kind", "dim", "degree", "coefficients"}
 _KEYS = {
@@ -125,17 +131,17 @@ def parse(content: bytes) -> TwoPoint | ThreePoint:
     dim = _small(fields, "dim", DIMS[name])
     degree = _small(fields, "degree", range(1, MAX_DEGREE + 1))
     coefficients = _integers("coefficients", fields["coefficients"], degree + 1, MAX_DIGITS)
-    found: TwoPoint | ThreePoint
     if name == "two_point":
-        found = TwoPoint(dim, _fraction(fields, "radius", MAX_DIGITS), coefficients)
+        radius = _fraction(fields, "radius", MAX_DIGITS)
+        _require(radius < MAX_RADIUS**2, "radius", f"expected < {MAX_RADIUS**2}", fields["radius"])
+        found: TwoPoint | ThreePoint = TwoPoint(dim, radius, coefficients)
     else:
         r, big = (_fraction(fields, f"{x}_radius", MAX_RADIUS_DIGITS) for x in ("inner", "outer"))
         _require(r < big < 2 * r, "outer_radius", f"expected between {r} and {2 * r}", str(big))
+        _require(big < MAX_RADIUS, "outer_radius", f"expected < {MAX_RADIUS}", str(big))
         d = _small(fields, "kernel_degree", range(1, MAX_KERNEL_DEGREE + 1))
-        blocks = zip(
-            _list("kernel", fields["kernel"], d + 1), [d + 2, *range(d, 0, -1)], strict=True
-        )
-        found = ThreePoint(dim, r, big, coefficients, tuple(_triangle(*block) for block in blocks))
+        blocks, sizes = _list("kernel", fields["kernel"], d + 1), [d + 2, *range(d, 0, -1)]
+        found = ThreePoint(dim, r, big, coefficients, tuple(map(_triangle, blocks, sizes)))
     for key, value in to_json(found).items():
         same = json.dumps(fields[key]) == json.dumps(value)
         _require(same, key, "expected numbers in their shortest spelling", "another")
@@ -170,10 +176,9 @@ def _triangle(rows: Any, size: int) -> Triangle:
 
 def _integers(key: str, values: Any, length: int, digits: int) -> tuple[fmpz, ...]:
     for value in _list(key, values, length):
-        good = isinstance(value, str) and len(value.removeprefix("-")) <= digits
-        good = good and re.fullmatch("-?[0-9]+", value) is not None
+        good = isinstance(value, str) and re.fullmatch(f"-?[0-9]{{1,{digits}}}", value)
         _require(good, key, f"expected an integer of at most {digits} digits in a string", value)
-    return tuple(fmpz(int(value)) for value in values)
+    return tuple(fmpz(value) for value in values)
 
 
 def _list(key: str, values: Any, length: int) -> list[Any]:
@@ -189,6 +194,6 @@ def _texts(value: Any) -> Any:
 def _require(condition: object, name: str, expected: str, got: Any) -> None:
     if not condition:
         # Containers by their type only: printing one may take as long as parsing it did.
-        text = repr(got) if isinstance(got, (str, int)) else f"a {type(got).__name__}"
+        text = ascii(got) if isinstance(got, (str, int)) else f"a {type(got).__name__}"
         text = text if len(text) <= 60 else f"{text[:60]}... ({len(text)} characters)"
         raise Rejected(name, f"{expected}, got {text}")

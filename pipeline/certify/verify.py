@@ -17,8 +17,8 @@ from typing import Any
 
 from flint import arb, ctx, fmpq, fmpz
 
-from pipeline.certify import three_point, two_point
-from pipeline.certify.format import MAX_BYTES, Rejected, ThreePoint, TwoPoint, kind, parse
+from pipeline.certify import files, three_point, two_point
+from pipeline.certify.format import Rejected, ThreePoint, TwoPoint, kind, parse
 from pipeline.certify.sturm import Check
 from pipeline.certify.work import Work
 
@@ -26,34 +26,37 @@ BOUND_DIGITS = 24
 
 
 def verdict(path: Path, jobs: int = 1, state: Path | None = None) -> dict[str, Any]:
-    """Return the verdict on the certificate in `path` as a JSON object; never raises for a bad one.
+    """Return the verdict on `path`, whatever it is or holds, as a JSON object.
 
-    Keys: schema_version, status ("proved" or "rejected"), bound (decimal, rounded upward, or None),
-    failed_condition, detail, counterexample (the point where it fails, by the names of variables,
-    or None), checks, dim, formulation, certificate_sha256, seconds. Long proofs use `jobs`
-    processes; interrupted, they go on from the file `state`, which a verdict deletes.
+    Keys: schema_version, kind, status ("proved" or "rejected"), bound (decimal, rounded upward, or
+    None), failed_condition, detail, point (where an upper bound was not negative, by the names of
+    the variables, or None), checks, parts (of long proofs), parts_from_state (those not proved
+    anew), dim, formulation, certificate_sha256, seconds. Long proofs use up to `jobs` processes;
+    interrupted, they go on from the file `state`, which a verdict deletes.
+
+    Raises:
+        NoVerdict: `state` holds something else, or a process was killed.
+        OSError: `state` cannot be written.
     """
-    clock = time.perf_counter()
-    keys = ["bound", "failed_condition", "detail", "counterexample", "dim", "formulation"]
-    result: dict[str, Any] = {
-        "schema_version": 1,
-        "status": "rejected",
-        "checks": [],
-    } | dict.fromkeys([*keys, "certificate_sha256"])
+    clock, work = time.perf_counter(), Work(jobs, state)
+    keys = ["bound", "failed_condition", "detail", "point", "dim", "formulation"]
+    result: dict[str, Any] = dict.fromkeys([*keys, "certificate_sha256"])
+    result |= {"schema_version": 1, "kind": files.VERDICT, "status": "rejected", "checks": []}
     try:
-        content = _read(path)
+        content = files.read(path)
         result["certificate_sha256"] = hashlib.sha256(content).hexdigest()
         certificate = parse(content)
         result |= {"dim": certificate.dim, "formulation": kind(certificate)}
-        work = Work(jobs, state, f"{result['certificate_sha256']} {_source_sha256()}")
+        work.begin(result["certificate_sha256"])
         for name, detail in obligations(certificate, work):
             result["checks"].append({"name": name, "detail": detail})
         result |= {"status": "proved", "bound": decimal_upward(bound(certificate))}
     except Rejected as rejection:
-        result |= {"failed_condition": rejection.condition, "detail": rejection.detail}
-        result["counterexample"] = rejection.point
+        failed = {"failed_condition": rejection.condition, "detail": rejection.detail}
+        result |= failed | {"point": rejection.point}
     if state:
         state.unlink(missing_ok=True)
+    result |= {"parts": work.parts, "parts_from_state": work.parts_from_state}
     return result | {"seconds": round(time.perf_counter() - clock, 3)}
 
 
@@ -101,33 +104,17 @@ def bound(certificate: TwoPoint | ThreePoint) -> fmpq:
     # Gamma(n/2 + 1) = n!! sqrt(pi) / 2^((n+1)/2), n!! = n! / (2^half half!)
     double_factorial = factorial(certificate.dim) // (2**half * factorial(half))
     square = (radius / 8) ** certificate.dim * fmpq(2) ** (certificate.dim + 1)
+    square *= (ratio / double_factorial) ** 2
     with ctx.workprec(512):
-        root: fmpq = (
-            (arb(square * (ratio / double_factorial) ** 2) / arb.pi()).sqrt().upper().fmpq()
-        )
+        root: fmpq = (arb(square) / arb.pi()).sqrt().upper().fmpq()
     return root
 
 
 def decimal_upward(value: fmpq, digits: int = BOUND_DIGITS) -> str:
     """Return the least decimal with `digits` significant digits that is >= value > 0."""
-    places = digits - 1
+    places = 0
     while value * fmpq(10) ** places < fmpq(10) ** (digits - 1):
         places += 1
-    while places > 0 and value * fmpq(10) ** places > fmpq(10) ** digits:
-        places -= 1
     scaled: fmpz = (value * fmpq(10) ** places).ceil()
     text = str(scaled).rjust(places + 1, "0")
     return f"{text[:-places]}.{text[-places:]}" if places else text
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            return stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise Rejected("file", f"{path}: {error.strerror}") from None
-
-
-def _source_sha256() -> str:
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

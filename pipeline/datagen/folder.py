@@ -1,20 +1,34 @@
-"""Where an unfinished store lies, and how a finished one takes its place."""
+"""Where an unfinished store lies, and how a finished one takes its place.
+
+<store>.partial/key.json           digest of configuration, seed and source, and how many tasks
+<store>.partial/store/             the store being written
+<store>.partial/publishing.json    there while the arrays are moved to their place
+<store>.partial.<digest>/          an unfinished store of another configuration, kept aside
+
+If the store is a link or a mount, all of it lies in there, as `.partial`.
+"""
 
 import json
 import os
-import shutil
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from pipeline import disk, kept
 from pipeline.config import Dataset, Trajectory
-from pipeline.provenance import config_digest
+from pipeline.errors import PlaceError
+from pipeline.provenance import config_digest, write_json
+from pipeline.store import place
 
 D = TypeVar("D", Dataset, Trajectory)
+_KEY, _PUBLISHING = "key.json", "publishing.json"
 
 
 @dataclass(frozen=True)
-class Plan(Generic[D]):
+class Plan(ABC, Generic[D]):
     """What to generate and where; picklable, so that it travels to the workers."""
 
     dataset: D
@@ -25,36 +39,144 @@ class Plan(Generic[D]):
     @property
     def partial(self) -> Path:
         """Return the folder of the unfinished run."""
-        return unfinished(self.store)
+        return place.unfinished(self.store)
 
     @property
     def digest(self) -> str:
-        """Return the digest that a resumed run must share with the interrupted one."""
-        return config_digest(self.dataset, self.seed, self.source)
+        """Return the digest that a resumed run must share with the interrupted one.
+
+        That of all settings: with another number of ranks the files of a flow are others.
+        """
+        complete = self.dataset.model_dump(mode="json")
+        return config_digest(complete, self.seed, self.source)
+
+    @property
+    def name(self) -> str:
+        """Return the name of the data set."""
+        return self.store.name.removesuffix(".zarr")
+
+    @property
+    @abstractmethod
+    def tasks(self) -> tuple[str, int]:
+        """Return the folder of the records of finished tasks, and how many tasks there are."""
 
 
-def unfinished(store: Path) -> Path:
-    """Return the folder of the unfinished run that makes `store`."""
-    return store.with_name(store.name + ".partial")
+def claim(plan: Plan[Any], create: Callable[[Path], None]) -> bool:
+    """Make `plan.partial` the folder of this plan; return whether an earlier run of it left work.
+
+    The unfinished store of another configuration is kept aside, and one of this configuration that
+    was kept aside is taken up again. `create` fills a new folder; it appears by renaming.
+
+    Raises:
+        PlaceError: what lies there, or at the store's place, was not made by the pipeline.
+    """
+    place.check_place(plan.store)
+    partial = plan.partial
+    for leftover in partial.parent.glob(f".{partial.name}.*.tmp"):
+        disk.remove(leftover)
+    if os.path.lexists(partial) and (digest := _digest_of(partial)) != plan.digest:
+        _set_aside(partial, digest)
+    mine = _aside(partial, plan.digest)
+    if mine.is_dir() and not partial.exists() and _digest_of(mine) == plan.digest:
+        os.replace(mine, partial)
+    others = [path for path in partial.parent.glob(f"{partial.name}.*") if _is_aside(path)]
+    kept.trim(others, f"generate {plan.name}")
+    if partial.exists():
+        _take_back(plan)
+        return True
+    begin(plan, create)
+    return False
 
 
-def retired(store: Path) -> Path:
-    """Return where an older `store` lies while it is replaced."""
-    return store.with_name(store.name + ".old")
+def begin(plan: Plan[Any], create: Callable[[Path], None]) -> None:
+    """Make the folder of `plan` anew."""
+    partial = plan.partial
+    disk.remove(partial)
+    new = partial.with_name(f".{partial.name}.{os.getpid()}.tmp")
+    new.mkdir(parents=True)
+    records, total = plan.tasks
+    try:
+        create(new)
+        write_json(new / _KEY, {"digest": plan.digest, "records": records, "total": total})
+        os.replace(new, partial)
+    except BaseException:
+        disk.remove(new)
+        raise
 
 
-def put_in_place(finished: Path, store: Path) -> None:
-    """Move the finished store to `store` by renaming, replacing what stands there."""
-    if store.exists():
-        os.replace(store, retired(store))
-    os.replace(finished, store)
-    shutil.rmtree(retired(store), ignore_errors=True)
+def put_in_place(plan: Plan[Any]) -> None:
+    """Move the finished store into the folder `plan.store`, replacing the store that is there.
+
+    `zarr.json`, by which readers know a store, goes first and comes last. The folder itself stays:
+    it may be a link or a mount, and is the user's.
+    """
+    finished, store = plan.partial / "store", plan.store
+    write_json(plan.partial / _PUBLISHING, {"arrays": place.arrays(finished)})
+    store.mkdir(parents=True, exist_ok=True)
+    (store / "zarr.json").unlink(missing_ok=True)
+    new = place.arrays(finished)
+    for name in place.arrays(store):
+        disk.remove(store / name)
+    for name in new:
+        os.replace(finished / name, store / name)
+    os.replace(finished / "zarr.json", store / "zarr.json")
+
+
+def finish(plan: Plan[Any]) -> None:
+    """Remove the folder of a plan whose store is in place and recorded."""
+    disk.remove(plan.partial)
+
+
+def _take_back(plan: Plan[Any]) -> None:
+    """Undo a publication that was interrupted: move the arrays that are there already back."""
+    found = read_json(plan.partial / _PUBLISHING)
+    if found is None:
+        return
+    unfinished = plan.partial / "store"
+    unfinished.mkdir(exist_ok=True)
+    for name in found["arrays"]:
+        if not (unfinished / name).exists() and (plan.store / name).exists():
+            os.replace(plan.store / name, unfinished / name)
+    if not (unfinished / "zarr.json").exists() and (plan.store / "zarr.json").exists():
+        os.replace(plan.store / "zarr.json", unfinished / "zarr.json")
+    (plan.partial / _PUBLISHING).unlink()
+
+
+def _set_aside(partial: Path, digest: str) -> None:
+    key = read_json(partial / _KEY) or {}
+    if isinstance(key.get("records"), str):
+        done = sum(1 for _ in (partial / key["records"]).glob("[0-9]*.json"))
+        kept.set_reached(partial, f"{done} of {key.get('total')} {key['records']}")
+    target = _aside(partial, digest)
+    disk.remove(target)
+    os.replace(partial, target)
+    os.utime(target)
+
+
+def _aside(partial: Path, digest: str) -> Path:
+    return partial.with_name(f"{partial.name}.{kept.short(digest)}")
+
+
+def _is_aside(path: Path) -> bool:
+    is_named = re.fullmatch(r".*\.partial\.[0-9a-f]{16}", path.name) is not None
+    return is_named and not path.is_symlink() and (path / _KEY).is_file()
+
+
+def _digest_of(partial: Path) -> str:
+    """Return the digest of the run that left `partial`; raises if none of ours did."""
+    key = None if partial.is_symlink() else read_json(partial / _KEY)
+    if key is None or not isinstance(key.get("digest"), str):
+        raise PlaceError(
+            f"{partial}: expected an unfinished store of this pipeline or nothing, got something"
+            f" without a readable {_KEY}; move it away"
+        )
+    return str(key["digest"])
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return a small JSON record, or None if there is none that can be read."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

@@ -1,14 +1,14 @@
 """One snapshot as one step of a run that can be interrupted, and the records that let it go on.
 
-<store>.partial/key.json             digest of configuration, seed and source; written last
 <store>.partial/store/               the store being written
 <store>.partial/state/<i>.<r>.npz    û of rank r at snapshot i, `coarser` that of the companion:
                                      a restart repeats the numbers
 <store>.partial/snapshots/<i>.json   one finished snapshot: slabs, checksums of û, diagnostics
+
+See `folder` for the rest.
 """
 
-import os
-import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ import numpy as np
 
 from pipeline import disk
 from pipeline.config import Trajectory
-from pipeline.datagen import folder
+from pipeline.datagen import folder, room
 from pipeline.errors import StoreError
 from pipeline.provenance import write_json
 from pipeline.store import slabs
@@ -37,16 +37,21 @@ class Plan(folder.Plan[Trajectory]):
         """Return the file whose existence says that a snapshot is finished."""
         return self.partial / "snapshots" / f"{snapshot}.json"
 
+    @property
+    def tasks(self) -> tuple[str, int]:
+        """Return the folder of the records of finished tasks, and how many tasks there are."""
+        return "snapshots", self.dataset.num_snapshots + 1
+
 
 def prepare(plan: Plan) -> list[dict[str, Any]]:
-    """Make the folder ready (one rank) and return the records of its snapshots, in order."""
-    shutil.rmtree(folder.retired(plan.store), ignore_errors=True)
-    if folder.read_json(plan.partial / "key.json") != {"digest": plan.digest}:
-        clear(plan)
+    """Make the folder ready (one rank) and return the records of its snapshots, in order.
+
+    Raises:
+        PlaceError: something that the pipeline did not make is in the way.
+        DiskError: the store cannot fit.
+    """
+    if not folder.claim(plan, _creator(plan)):
         return []
-    if not (plan.partial / "store").exists():
-        # Interrupted after `put_in_place`: the store is ours; take it back.
-        os.replace(plan.store, plan.partial / "store")
     records: list[dict[str, Any]] = []
     while (record := folder.read_json(plan.record(len(records)))) is not None:
         records.append(record)
@@ -55,13 +60,17 @@ def prepare(plan: Plan) -> list[dict[str, Any]]:
 
 def clear(plan: Plan) -> None:
     """Start the folder of `plan` anew (one rank)."""
-    (plan.partial / "key.json").unlink(missing_ok=True)
-    for name in ("state", "snapshots", "store"):
-        shutil.rmtree(plan.partial / name, ignore_errors=True)
-    for name in ("state", "snapshots"):
-        (plan.partial / name).mkdir(parents=True)
-    slabs.create(plan.partial / "store", plan.dataset)
-    write_json(plan.partial / "key.json", {"digest": plan.digest})
+    folder.begin(plan, _creator(plan))
+
+
+def _creator(plan: Plan) -> Callable[[Path], None]:
+    def create(new: Path) -> None:
+        room.check(plan, 3, plan.dataset.ranks * plan.tasks[1])
+        for name in ("state", "snapshots"):
+            (new / name).mkdir()
+        slabs.create(new / "store", plan.dataset)
+
+    return create
 
 
 class State(NamedTuple):

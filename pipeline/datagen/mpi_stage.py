@@ -7,7 +7,6 @@ rule `simulate` puts the command together (`cluster.mpi.run`).
 import argparse
 import math
 import platform
-import shutil
 import sys
 import time
 import traceback
@@ -21,7 +20,7 @@ import numpy as np
 
 from cluster import mpi, time_limit
 from cluster.time_limit import TimeLimit
-from pipeline import ownership, provenance
+from pipeline import disk, ownership, provenance, terminal
 from pipeline.config import TaylorGreen, Trajectory
 from pipeline.datagen import flow_summary, folder, mpi_shard
 from pipeline.datagen.mpi_shard import Plan, State
@@ -29,7 +28,7 @@ from pipeline.errors import PipelineError, TimeLimitError
 from pipeline.solvers import mpi_companion, mpi_initial
 from pipeline.solvers.mpi_companion import Companion
 from pipeline.solvers.mpi_navier_stokes import NavierStokes
-from pipeline.store import slabs
+from pipeline.store import place, slabs
 
 
 def run(
@@ -52,12 +51,13 @@ def run(
         SolverError: the flow became infinite or NaN, which a smaller time step helps, or a snapshot
             misses the tolerance.
         StoreError: a slab on disk differs from what its rank computed.
+        PlaceError: something that the pipeline did not make is at the store's place.
         TimeLimitError: the next snapshot would not be finished before `limit`; see
             `time_limit.requeued`.
         PipelineError: another run writes the store.
     """
     with ExitStack() as stack:
-        mpi.collectively(comm, _lock, comm, stack, plan, patience_s)
+        mpi.collectively(comm, _lock, comm, stack, plan, record, patience_s)
         with _recorded(comm, plan, name, record) as summary:
             solver = NavierStokes(comm, plan.dataset.grid[0], plan.dataset.problem.viscosity)
             companion = Companion(solver)
@@ -76,11 +76,14 @@ def run(
             summary["ranks_by_node"] = Counter(comm.allgather(platform.node()))
         if comm.rank == 0:
             # Only now: a run killed before its record was written still finds its snapshots.
-            shutil.rmtree(plan.partial)
+            folder.finish(plan)
 
 
-def _lock(comm: Any, stack: ExitStack, plan: Plan, patience_s: float) -> None:
+def _lock(comm: Any, stack: ExitStack, plan: Plan, record: Path, patience_s: float) -> None:
     if comm.rank == 0:
+        disk.check_folder(record.parent)
+        disk.check_file(record)
+        place.check_place(plan.store)
         stack.enter_context(ownership.alone(plan.partial, patience_s))
 
 
@@ -227,7 +230,7 @@ def _publish(comm: Any, plan: Plan, records: list[dict[str, Any]]) -> None:
             },
             notes=flow_summary.accuracy(plan.dataset, records),
         )
-        folder.put_in_place(plan.partial / "store", plan.store)
+        folder.put_in_place(plan)
 
     mpi.collectively(comm, verify)
     mpi.collectively(comm, _on_root, comm, complete)
@@ -235,6 +238,7 @@ def _publish(comm: Any, plan: Plan, records: list[dict[str, Any]]) -> None:
 
 def main() -> int:
     """Run the stage as the command line says; return the exit status."""
+    terminal.tolerate()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ranks", type=int, required=True, help="number of ranks started")
     parser.add_argument("--dataset", required=True, help="configuration as JSON")

@@ -1,13 +1,12 @@
 """One shard as one task, and the records that let an interrupted run go on.
 
-<store>.partial/key.json           digest of configuration, seed and source; written last
 <store>.partial/store/             the store being written
 <store>.partial/shards/<i>.json    one finished shard: what `write_shard` returned, timing
+
+See `folder` for the rest.
 """
 
-import os
 import platform
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import zarr
 
 from pipeline.config import Dataset
-from pipeline.datagen import folder
+from pipeline.datagen import folder, room
 from pipeline.datagen.generator import MEANING, build
 from pipeline.datagen.sample import check_tolerance, generate_block
 from pipeline.errors import SolverError, StoreError
@@ -32,6 +31,11 @@ class Plan(folder.Plan[Dataset]):
     def num_shards(self) -> int:
         """Return the number of shards in the store."""
         return self.dataset.num_samples // self.dataset.samples_per_shard
+
+    @property
+    def tasks(self) -> tuple[str, int]:
+        """Return the folder of the records of finished tasks, and how many tasks there are."""
+        return "shards", self.num_shards
 
 
 def make_shard(index: int, plan: Plan) -> dict[str, Any]:
@@ -78,29 +82,28 @@ def resume(plan: Plan) -> dict[int, dict[str, Any]]:
     """Prepare the folder of `plan` and return the records of the shards that are already right.
 
     A folder of the same digest is kept; every recorded shard in it is read and compared with its
-    record, and forgotten if it differs. A folder of any other run is discarded.
+    record, and forgotten if it differs. A folder of any other run is kept aside.
 
     Raises:
+        PlaceError: something that the pipeline did not make is in the way.
+        DiskError: the store cannot fit.
         SolverError: a finished shard misses the tolerance, which was larger when it was made.
     """
-    shutil.rmtree(folder.retired(plan.store), ignore_errors=True)
-    partial = plan.partial
-    if folder.read_json(partial / "key.json") != {"digest": plan.digest}:
-        shutil.rmtree(partial, ignore_errors=True)
+
+    def create(new: Path) -> None:
         generator = build(plan.dataset)
+        channels = generator.num_inputs, generator.num_targets
+        room.check(plan, sum(channels), 2 * plan.num_shards)
         shards.create(
-            partial / "store",
+            new / "store",
             plan.dataset,
-            generator.num_inputs,
-            generator.num_targets,
+            *channels,
             axes=tuple(generator.coordinates),
             meanings={"inputs": generator.inputs_are, "targets": generator.targets_are},
         )
-        write_json(partial / "key.json", {"digest": plan.digest})
+
+    if not folder.claim(plan, create):
         return {}
-    if not (partial / "store").exists():
-        # Interrupted after `publish`: the store carries our digest's data; take it back.
-        os.replace(plan.store, partial / "store")
     verified = {index: _verified(plan, index) for index in range(plan.num_shards)}
     found = {index: record for index, record in verified.items() if record is not None}
     if found:
@@ -141,7 +144,7 @@ def publish(plan: Plan, records: dict[int, dict[str, Any]]) -> None:
             for name in layout.ARRAYS
         },
     )
-    folder.put_in_place(unfinished, plan.store)
+    folder.put_in_place(plan)
 
 
 def _verified(plan: Plan, index: int) -> dict[str, Any] | None:

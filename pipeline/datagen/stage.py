@@ -1,7 +1,6 @@
 """The generate stage: a Dask graph of one task per shard, resumable at any moment."""
 
 import math
-import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,10 +14,11 @@ from cluster.dask_cluster import client, num_over_memory
 from cluster.time_limit import TimeLimit
 from pipeline import disk, ownership, provenance
 from pipeline.config import Dataset
+from pipeline.datagen import folder
 from pipeline.datagen.generator import MEANING
 from pipeline.datagen.shard import Plan, publish, resume, try_shard, worst_of
-from pipeline.errors import PipelineError, SolverError, TimeLimitError
-from pipeline.store import layout
+from pipeline.errors import PipelineError, SolverError, TimeLimitError, brief
+from pipeline.store import layout, place
 
 _PRINT_EVERY_S = 2.0
 
@@ -35,20 +35,26 @@ def run(
 ) -> None:
     """Write the complete store of `dataset` to `store` and its `run.json` to `record`.
 
-    Shards are written under `<store>.partial` and the finished store is renamed to `store`,
-    replacing what stood there. Killed at any moment and started again with the same dataset, seed
-    and source digest, the run verifies the shards it finished, makes the others, and ends with the
-    same bytes as an undisturbed one. `num_workers` processes; it does not affect the data.
+    Shards are written under `<store>.partial`, and the finished arrays are moved to `store` by
+    renaming, replacing the store that was there. `store` may be a link to a folder. Killed at any
+    moment and started again with the same dataset, seed and source digest, the run verifies the
+    shards it finished, makes the others, and ends with the same bytes as an undisturbed one.
+    `num_workers` processes; it does not affect the data.
 
     Raises:
         SolverError: a sample could not be solved, or misses the tolerance.
         StoreError: a shard on disk differs from what its task computed.
+        PlaceError: something that the pipeline did not make is at the store's place.
+        DiskError: the file system has no room for the store.
         TimeLimitError: the SLURM job stopped before its time limit; see `time_limit.requeued`.
         PipelineError: a task failed otherwise, or killed its worker again and again; or another
             process makes the same store and does not end.
     """
     store = Path(store).absolute()
     plan = Plan(dataset, seed, source, store)
+    disk.check_folder(Path(record).parent)
+    disk.check_file(Path(record))
+    place.check_place(store)
     limit = time_limit.of_this_job()
     recorded = provenance.record(
         Path(record), stage="generate", name=name, seed=seed, config=dataset, source=source
@@ -63,7 +69,7 @@ def run(
         publish(plan, done)
         summary.update(_summary(plan, done))
     # Only now: a run killed before its record was written still finds its shards.
-    shutil.rmtree(plan.partial)
+    folder.finish(plan)
     print(f"generate {name}: {dataset.num_samples} samples, {summary['bytes'] / 1e6:.1f} MB")
 
 
@@ -154,7 +160,8 @@ def _failure(name: str, index: int, error: BaseException | None, over_memory: in
             f"datasets.{name}: shard {index}: expected {told}; use fewer workers (threads), more"
             " memory (mem_mb on SLURM) or a lower samples_per_shard"
         )
-    return PipelineError(f"datasets.{name}: shard {index}: {type(error).__name__}: {error}")
+    told = brief(error) if error else "lost"
+    return PipelineError(f"datasets.{name}: shard {index}: {told}")
 
 
 def _summary(plan: Plan, records: dict[int, dict[str, Any]]) -> dict[str, Any]:

@@ -19,22 +19,25 @@ _ROOT = Path(certificates.__file__).parents[2]
 
 
 @dataclass(frozen=True)
-class Counterexample:
-    """A condition of the verifier and a point, by the names of its variables, where it fails."""
+class Refutation:
+    """A condition of the verifier and a point where it could not be shown, by its variables' names.
+
+    The verifier rounds up: there the condition fails, or holds by less than the rounding.
+    """
 
     condition: str
     point: dict[str, float]
 
 
-def counterexample(certificate: dict[str, Any]) -> Counterexample | None:
-    """Return where the verifier found `certificate` to fail; None if nowhere that it can name.
+def refutation(certificate: dict[str, Any]) -> Refutation | None:
+    """Return where `certificate` does not convince the verifier; None if nowhere it can name.
 
     Raises:
         SolverError: the verifier ended without a verdict.
     """
     with tempfile.TemporaryDirectory() as folder:
         file, verdict = Path(folder) / "candidate.json", Path(folder) / "verdict.json"
-        file.write_text(json.dumps(certificate))
+        file.write_text(json.dumps(certificate), encoding="utf-8")
         command = [sys.executable, "-m", "pipeline.certify", str(file), "--jobs", "1"]
         paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
         ended = subprocess.run(
@@ -43,11 +46,13 @@ def counterexample(certificate: dict[str, Any]) -> Counterexample | None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            encoding="utf-8",
+            errors="replace",
         )
         if not verdict.exists():
             last = ended.stderr.strip().rpartition("\n")[2]
             raise SolverError(f"verifier: expected a verdict on a candidate, got: {last}")
-        found = json.loads(verdict.read_text())
-    if not found["counterexample"]:
+        found = json.loads(verdict.read_text(encoding="utf-8"))
+    if not found["point"]:
         return None
-    return Counterexample(found["failed_condition"], found["counterexample"])
+    return Refutation(found["failed_condition"], found["point"])

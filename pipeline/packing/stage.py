@@ -14,7 +14,6 @@ where `reached` is given states, JSON objects, and `resume` is one of them or No
 
 import importlib
 import json
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -24,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from cluster.ray_cluster import session
-from pipeline import config, disk, ownership, provenance
-from pipeline.errors import PipelineError, SolverError
+from pipeline import config, disk, kept, ownership, provenance
+from pipeline.errors import PipelineError, SolverError, brief
 from pipeline.packing import known
 
 _STATE = "state.json"
@@ -51,19 +50,25 @@ def run(
     candidate.json: the certificate of the last of the ladder (`certify.format`). All numbers are
     claims of the solver until `pipeline.certify` has proved them. `seed` is recorded only: the
     search is deterministic. The Ray with `num_workers` CPUs is its own or the one at `ray_address`
-    (see `ray_cluster.session`). `state` is gone afterwards.
+    (see `ray_cluster.session`). The state of this search is gone afterwards.
 
     Raises:
         SolverError: no degree of the ladder gave a certificate.
+        PlaceError: the results cannot be written to `output`.
         PipelineError: another process searches with the same state and does not end.
     """
-    output, state = output.resolve(), state.resolve()
+    folder_of_states, output, state = state, output.resolve(), state.resolve()
+    for file in ("trace.json", "candidate.json", "run.json"):
+        disk.check_file(output / file)
+    disk.check_folder(output)
+    disk.check_folder(state)
     dim = bound.formulation.dim
     record = provenance.record(
         output / "run.json", stage="search", name=name, seed=seed, config=bound, source=source
     )
     with ownership.alone(state):
-        folder = disk.claim(state, provenance.config_digest(bound, seed, source))
+        digest = provenance.config_digest(bound, seed, source)
+        folder = kept.claim(state, digest, f"search {name}")
         with record as summary:
             found = _on_ray(bound, name, folder, num_workers, ray_address)
             for failure in found["failed"]:
@@ -90,7 +95,7 @@ def run(
                 known=published.value,
                 known_kind=published.kind,
             )
-        shutil.rmtree(state, ignore_errors=True)
+        kept.release(folder_of_states, digest)
     print(f"{name}: claims {best['bound']} at degree {best['degree']}, not yet proved")
 
 
@@ -111,7 +116,7 @@ def solve(
             part.formulation,
             part.solver.precision_bits,
             resume=_saved(folder),
-            reached=_saver(folder, save_every_s),
+            reached=_saver(folder, save_every_s, formulation.progress),
         )
     return asdict(found)
 
@@ -151,11 +156,15 @@ def _on_ray(
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, PipelineError):
                 raise error.cause from None
-            raise
+            raise PipelineError(f"bounds.{name}: {brief(error.cause)}") from error
+        except ray.exceptions.RayError as error:
+            raise PipelineError(f"bounds.{name}: {brief(error)}") from error
     return found
 
 
-def _saver(folder: Path, every_s: float) -> Callable[[dict[str, Any]], None]:
+def _saver(
+    folder: Path, every_s: float, progress: Callable[[dict[str, Any]], str]
+) -> Callable[[dict[str, Any]], None]:
     """Return a function that replaces the saved state unless it was replaced just before."""
     last = time.monotonic()
 
@@ -163,6 +172,7 @@ def _saver(folder: Path, every_s: float) -> Callable[[dict[str, Any]], None]:
         nonlocal last
         if time.monotonic() - last >= every_s:
             provenance.write_json(folder / _STATE, state)
+            kept.set_reached(folder, progress(state))
             last = time.monotonic()
 
     return save
@@ -171,7 +181,7 @@ def _saver(folder: Path, every_s: float) -> Callable[[dict[str, Any]], None]:
 def _saved(folder: Path) -> dict[str, Any] | None:
     """Return the saved state; None if there is none, or a power failure left less than a file."""
     try:
-        state: dict[str, Any] = json.loads((folder / _STATE).read_text())
+        state: dict[str, Any] = json.loads((folder / _STATE).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
     return state

@@ -4,7 +4,7 @@ Every sphere packing has density at most vol(B_n) (r/2)^n (f_2(0) + f_3(0, 0)) /
 conditions proved in docs/three_point.md. `search` takes f_2 in the coordinates of `radial`, f_3 in
 those of `kernel`, optimises both by cutting planes (`cutting`; in doubles or, if asked for, more),
 shifts every condition strictly below zero and rounds to integers. If the verifier refutes the
-result, its counterexample is one more cut. Heuristic: only `pipeline.certify` decides.
+result, the point it names is one more cut. Heuristic: only `pipeline.certify` decides.
 """
 
 import time
@@ -103,11 +103,11 @@ def _unrefuted(
     start: cutting.Cuts | None,
     keep: Callable[[cutting.Cuts], None],
 ) -> tuple[cutting.Optimum, certificates.ThreePoint]:
-    """Return an optimum and its certificate, in which the verifier finds no counterexample."""
+    """Return an optimum and its certificate, in which the verifier finds no fault."""
     while True:
         optimum = problem.optimise(start, keep)
         certificate = _certificate(problem, optimum)
-        found = refute.counterexample(certificates.to_json(certificate))
+        found = refute.refutation(certificates.to_json(certificate))
         if found is None:
             return optimum, certificate
         start = problem.missed(optimum, _SAMPLED[found.condition], found.point)

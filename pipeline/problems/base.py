@@ -154,7 +154,10 @@ class Problem(Protocol):
         ...
 
     def ray(self, radius: Tensor, generator: torch.Generator) -> Tensor:
-        """Return points (k, m) on a line from the origin of space, at `radius` (k,) in [0, 1]."""
+        """Return points (k, m) on a line from the origin of space, at `radius` (k,) in [0, 1].
+
+        In units of the problem's own `radius`, all of them at one time if there is time.
+        """
         ...
 
     def description(self) -> dict[str, Tensor]:

@@ -66,7 +66,7 @@ def read_attributes(path: Path) -> dict[str, Any]:
     if not group.exists():
         raise StoreError(f"{path}: expected a Zarr store, found no zarr.json; run generate")
     try:
-        attributes = json.loads(group.read_text())["attributes"]
+        attributes = json.loads(group.read_text(encoding="utf-8"))["attributes"]
         if not isinstance(attributes, dict):
             raise TypeError("attributes are not a mapping")
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -167,17 +167,13 @@ def check_origin(
     """Raise `StoreError` unless the store was made from this configuration and seed."""
     from pipeline.config import shaping  # Here: this module alone needs no pydantic.
 
-    expected = shaping(dataset)
-    found = attributes.get("dataset")
-    if found != expected:
-        differing = sorted(
-            key
-            for key in expected
-            if not isinstance(found, dict) or found.get(key) != expected[key]
-        )
+    expected, found = shaping(dataset), attributes.get("dataset")
+    held = found if isinstance(found, dict) else {}
+    differing = sorted(key for key in expected if held.get(key) != expected[key])
+    if differing:
         raise StoreError(
             f"{path}: expected the dataset of the experiment, got another"
-            f" {', '.join(differing) or 'configuration'}; {_REMEDY}"
+            f" {', '.join(differing)}; {_REMEDY}"
         )
     if seed is not None and attributes.get("seed") != seed:
         raise StoreError(f"{path}: expected seed {seed}, got {attributes.get('seed')}; {_REMEDY}")
@@ -186,7 +182,7 @@ def check_origin(
 def _check_array(path: Path, name: str, dataset: Mapping[str, Any]) -> int:
     """Return the number of axes of an array after comparing its shape with the dataset."""
     try:
-        shape = json.loads((path / name / "zarr.json").read_text())["shape"]
+        shape = json.loads((path / name / "zarr.json").read_text(encoding="utf-8"))["shape"]
         fits = shape[0] == dataset["num_samples"] and shape[2:] == list(dataset["grid"])
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise StoreError(f"{path}/{name}: expected an array, got {error!r}; {_REMEDY}") from None

@@ -82,7 +82,9 @@ def check_trajectory(
 def _grid_of_shards(path: Path, name: str) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
     """Return the shape of an array and the positions of all of its shards, sorted."""
     try:
-        content: dict[str, Any] = json.loads((path / name / "zarr.json").read_text())
+        content: dict[str, Any] = json.loads(
+            (path / name / "zarr.json").read_text(encoding="utf-8")
+        )
         shape = tuple(content["shape"])
         shard = content["chunk_grid"]["configuration"]["chunk_shape"]
         counts = [-(-n // size) for n, size in zip(shape, shard, strict=True)]

@@ -48,7 +48,7 @@ def read_description(path: Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        found = json.loads((path / DESCRIPTION).read_text())
+        found = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
         version, size, crc = found["schema_version"], found["size"], found["crc32"]
     except OSError as error:
         raise CheckpointError(

@@ -30,7 +30,7 @@ def settled(
     if not isinstance(run.estimator, Auto):
         return run, {}
     try:
-        kept = json.loads(file.read_text())
+        kept = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         kept = {}
     if kept.get("digest") != digest:

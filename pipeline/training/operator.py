@@ -22,6 +22,7 @@ from pipeline import config
 from pipeline.models.normalised import Normalised
 from pipeline.store.loader import ShardLoader
 from pipeline.store.reader import Store, open_store
+from pipeline.training.baselines import baselines
 from pipeline.training.task import share
 
 _WARMUP = 0.2
@@ -106,16 +107,18 @@ class Task:
 
         Beside it, its standard error: what another draw of as many test samples would change.
         """
-        errors = self._errors(model)
-        found = {"relative_l2": float(errors.mean())}
-        if len(errors) > 1:
-            found["relative_l2_standard_error"] = float(errors.std()) / math.sqrt(len(errors))
-        return found
+        return _mean(self._errors(model))
 
     def final(self, model: nn.Module) -> dict[str, float]:
-        """Return `relative_l2`, and `relative_l2@<points>` at the training resolution too."""
+        """Return `relative_l2`, and `relative_l2@<points>` at the training resolution too.
+
+        Beside them, the errors of what needs no network, and the skill (`baselines`).
+        """
         stride, points = self.run.train.grid_stride, self.store.input_shape[1]
-        found = self.evaluate(model)
+        errors = self._errors(model)
+        found = _mean(errors)
+        without = baselines(self.store, self.run.model.modes, periodic=self._periodic)
+        found |= without.figures(errors.numpy())
         if stride > 1:
             full = found["relative_l2"]
             coarse = float(self._errors(model, stride).mean())
@@ -189,9 +192,13 @@ class Task:
     def _coordinates(self) -> np.ndarray:
         """Return the coordinates of the stored points, (num_axes, *grid)."""
         # Periodic grids leave out the point 1 = 0; the others hold both ends.
-        periodic = config.Dataset.model_validate(self.store.dataset).problem.periodic
-        axes = [np.linspace(0, 1, n, endpoint=not periodic) for n in self.store.input_shape[1:]]
+        ends = not self._periodic
+        axes = [np.linspace(0, 1, n, endpoint=ends) for n in self.store.input_shape[1:]]
         return np.stack(np.meshgrid(*axes, indexing="ij"))
+
+    @property
+    def _periodic(self) -> bool:
+        return config.Dataset.model_validate(self.store.dataset).problem.periodic
 
 
 def relative_l2(prediction: Tensor, truth: Tensor) -> Tensor:
@@ -200,6 +207,14 @@ def relative_l2(prediction: Tensor, truth: Tensor) -> Tensor:
     difference = torch.linalg.vector_norm(prediction.flatten(1) - truth, dim=1)
     errors: Tensor = difference / torch.linalg.vector_norm(truth, dim=1)
     return errors
+
+
+def _mean(errors: Tensor) -> dict[str, float]:
+    """Return the mean of the errors of independent samples and its standard error."""
+    found = {"relative_l2": float(errors.mean())}
+    if len(errors) > 1:
+        found["relative_l2_standard_error"] = float(errors.std()) / math.sqrt(len(errors))
+    return found
 
 
 def _statistics(store: Store, name: str) -> tuple[Tensor, Tensor]:

@@ -12,9 +12,16 @@ import pyarrow.parquet as pq
 
 from pipeline import disk
 from pipeline.provenance import write_json
+from pipeline.training import checkpoint
 from pipeline.training.loop import Row
 
 METRICS, CHECKPOINT, PREDICTION = "metrics.parquet", "checkpoint", "prediction.npz"
+FILES = (
+    METRICS,
+    f"{CHECKPOINT}/{checkpoint.WEIGHTS}",
+    f"{CHECKPOINT}/{checkpoint.DESCRIPTION}",
+    PREDICTION,
+)
 _SUMMARY = "summary.json"
 _SCHEMA = pa.schema(
     {
@@ -44,15 +51,27 @@ def collect(
     write_json(folder / _SUMMARY, summary)
 
 
+def check_place(output: Path) -> None:
+    """Return if the results of a run can be written to `output`, before anything is computed.
+
+    Raises:
+        PlaceError: the folder cannot be written to, or something else is in a file's place.
+    """
+    disk.check_folder(output)
+    disk.check_folder(output / CHECKPOINT)
+    for name in (*FILES, "run.json"):
+        disk.check_file(output / name)
+
+
 def install(folder: Path, output: Path) -> dict[str, Any]:
-    """Copy the files of `folder` to `output`, each replaced whole; return the summary."""
-    disk.sweep(output)
-    for name in (METRICS, CHECKPOINT, PREDICTION):
-        source = folder / name
+    """Copy the files of `folder` to `output`, each replaced whole; return the summary.
+
+    The description of a checkpoint comes after its weights and holds their checksum, so that a
+    kill in between leaves no pair that is taken for one.
+    """
+    for name in FILES:
+        disk.sweep((output / name).parent)
         with disk.replacing(output / name) as temporary:
-            if source.is_dir():
-                shutil.copytree(source, temporary)
-            else:
-                shutil.copy(source, temporary)
-    summary: dict[str, Any] = json.loads((folder / _SUMMARY).read_text())
+            shutil.copyfile(folder / name, temporary)
+    summary: dict[str, Any] = json.loads((folder / _SUMMARY).read_text(encoding="utf-8"))
     return summary

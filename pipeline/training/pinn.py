@@ -335,9 +335,10 @@ class Task:
         """Return a small sample for the report, and what determines the problem.
 
         Keys: `exact`, `prediction` (500,): both at test points, to be plotted against each other;
-        `ray_radius`, `ray_exact`, `ray_prediction` (201,): u against the distance from the origin
-        along one random direction, in units of the largest; those of `Problem.description`. NaN is
-        where the exact solution is not known.
+        `ray_radius`, `ray_exact`, `ray_prediction` (201,): u along one random direction of space
+        against the distance from the origin in units of the largest; `ray_distance` (201,): that
+        distance itself; `ray_time` (): the time on the ray, NaN for a problem without time; those
+        of `Problem.description`. NaN is where the exact solution is not known.
         """
         with torch.no_grad(), self._every_point():
             return self._prediction(model)
@@ -354,6 +355,8 @@ class Task:
             "exact": torch.cat(exact),
             "prediction": torch.cat(predicted),
             "ray_radius": radius,
+            "ray_distance": self.problem.radius * radius,
+            "ray_time": ray[0, -1] if isinstance(self.problem, InTime) else torch.tensor(math.nan),
             "ray_exact": self.problem.reference(ray).value,
             "ray_prediction": trial(ray),
             **self.problem.description(),

@@ -45,14 +45,14 @@ def _remaining(seconds: float) -> str:
 
 def write(file: Path, text: str) -> None:
     """Append a line to the file that the driver follows."""
-    with file.open("a") as stream:
+    with file.open("a", encoding="utf-8") as stream:
         stream.write(text + "\n")
 
 
 @contextmanager
 def follow(file: Path) -> Iterator[None]:
     """Print what is appended to `file`, emptied first, until the end of the block."""
-    file.write_text("")
+    file.write_text("", encoding="utf-8")
     done = threading.Event()
     thread = threading.Thread(target=_print_lines, args=(file, done), daemon=True)
     thread.start()
@@ -64,7 +64,7 @@ def follow(file: Path) -> Iterator[None]:
 
 
 def _print_lines(file: Path, done: threading.Event) -> None:
-    with file.open() as stream:
+    with file.open(encoding="utf-8") as stream:
         rest = ""
         while True:
             last = done.is_set()

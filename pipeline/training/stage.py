@@ -1,6 +1,7 @@
 """Train one run on Ray Train: workers, retries and metrics are Ray's; state and files are ours.
 
-The state of a run lies in `<state>/<digest>`, keyed by everything its numbers depend on. Ray's own
+The state of a run lies in `<state>/<digest>`, keyed by everything its numbers depend on; that of a
+configuration it had before is kept beside it (`pipeline.kept`). Ray's own
 record of a run is rewritten in place and so can be read half-written after a kill; ours is
 replaced by a rename. Whatever is killed, and whenever, the next start with the same digest goes on
 from the last snapshot, and its results equal those of an undisturbed run but for times; on another
@@ -10,7 +11,6 @@ number of workers, but for rounding too.
 import hashlib
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ import torch
 
 from cluster import ray_cluster, time_limit
 from cluster.time_limit import TimeLimit
-from pipeline import disk, errors, ownership, provenance
+from pipeline import disk, kept, ownership, provenance
 from pipeline.config import OperatorRun, PinnRun
 from pipeline.errors import PipelineError, TimeLimitError, TrainingError
-from pipeline.training import checkpoint, choice, outputs, progress, snapshot
+from pipeline.training import attempts, checkpoint, choice, outputs, progress, snapshot
 from pipeline.training.group import Group
 from pipeline.training.loop import Progress
 from pipeline.training.worker import Job, work
@@ -48,7 +48,8 @@ def run(
         name: its name in the experiment.
         seed: seed of everything random.
         output: folder of the results.
-        state: folder of snapshots, on a file system that all workers share; gone afterwards.
+        state: folder of snapshots, on a file system that all workers share; that of this run is
+            gone afterwards.
         store: dataset of an operator run.
         source: digest of the source that the run uses.
         ray_address: a running Ray to train on; see `ray_cluster.session`.
@@ -56,23 +57,27 @@ def run(
     Raises:
         StoreError: the dataset is unfinished or damaged.
         CheckpointError: the initial checkpoint is damaged or of another model.
-        TrainingError: the loss diverged, or the workers failed more than `MAX_FAILURES` times in a
-            row.
+        TrainingError: the loss diverged, a worker failed in a way that no retry can cure, or the
+            workers failed more than `MAX_FAILURES` times in a row.
+        PlaceError: the results cannot be written to `output`.
         TimeLimitError: the SLURM job stopped before its time limit; see `time_limit.requeued`.
         PipelineError: another process trains in the same folder and does not end.
     """
-    shown, output, state = output, output.resolve(), state.resolve()
+    shown, output, folder_of_states, state = output, output.resolve(), state, state.resolve()
+    outputs.check_place(output)
+    disk.check_folder(state)
     limit = time_limit.of_this_job()
     record = provenance.record(
         output / "run.json", stage="train", name=name, seed=seed, config=run, source=source
     )
+    run = _resolved(run)
     with time_limit.requeued(limit), ownership.alone(state):
         digest = _digest(run, seed, source, store)
-        folder = disk.claim(state, digest)
+        folder = kept.claim(state, digest, f"train {name}")
         chosen: dict[str, Any] = {}
         if isinstance(run, PinnRun):
-            kept = state.with_name(f"{state.name}.estimator.json")
-            run, chosen = choice.settled(run, name=name, seed=seed, digest=digest, file=kept)
+            choices = state.with_name(f"{state.name}.estimator.json")
+            run, chosen = choice.settled(run, name=name, seed=seed, digest=digest, file=choices)
         job = Job(run, name, seed, store.resolve() if store else None, folder)
         with record as summary:
             fewest, most = run.train.min_workers, run.train.max_workers
@@ -81,21 +86,29 @@ def run(
             summary |= outputs.install(job.results, output)
             if chosen:
                 summary["estimator"] = chosen
-        shutil.rmtree(state, ignore_errors=True)
+        kept.release(folder_of_states, digest)
     print(f"{name}: relative_l2 {summary['relative_l2']:.3e}, results in {shown}", flush=True)
+
+
+def _resolved(run: PinnRun | OperatorRun) -> PinnRun | OperatorRun:
+    """Return `run` with a path to its initial checkpoint that every process can follow.
+
+    As it is written it is relative to the working directory, which that of a worker is not.
+    """
+    if run.initial_checkpoint is None:
+        return run
+    checkpoint.check_checkpoint(run.initial_checkpoint, run)
+    return run.model_copy(update={"initial_checkpoint": run.initial_checkpoint.resolve()})
 
 
 def _digest(run: PinnRun | OperatorRun, seed: int, source: str, store: Path | None) -> str:
     """Return a digest of all that determines the numbers of a run."""
-    files = []
-    if store is not None:
-        # Its attributes hold the checksum of every block.
-        files.append(store / "zarr.json")
-    if run.initial_checkpoint is not None:
-        checkpoint.check_checkpoint(run.initial_checkpoint, run)
-        files.append(run.initial_checkpoint / checkpoint.WEIGHTS)
-    contents = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.exists()]
-    return provenance.config_digest(run, seed, source, contents)
+    # The attributes of a store hold the checksum of every block.
+    attributes = store / "zarr.json" if store else None
+    contents = [attributes.read_bytes()] if attributes and attributes.exists() else []
+    return provenance.config_digest(
+        run, seed, source, [hashlib.sha256(content).hexdigest() for content in contents]
+    )
 
 
 def _fit(job: Job, num_gpus: int, limit: TimeLimit | None) -> None:
@@ -103,10 +116,11 @@ def _fit(job: Job, num_gpus: int, limit: TimeLimit | None) -> None:
 
     Lost workers are replaced `MAX_FAILURES` times, and then again as long as a snapshot was saved
     in between: a long run may lose many nodes, a defect stops it at the same step each time.
+    What fails in our own code is not tried again; see `attempts`.
     """
     import ray
 
-    job.error.unlink(missing_ok=True)
+    attempts.begin(job.folder)
     with progress.follow(job.progress):
         while True:
             before = snapshot.stamp(job.folder)
@@ -114,15 +128,14 @@ def _fit(job: Job, num_gpus: int, limit: TimeLimit | None) -> None:
                 _trainer(job, num_gpus, limit).fit()
                 break
             except (ray.exceptions.RayError, ray.train.TrainingFailedError) as error:
-                _raise_foreseen(job)
+                attempts.raise_foreseen(job.folder)
                 if snapshot.stamp(job.folder) != before:
                     continue
-                cause = " ".join(str(error).split())
                 raise TrainingError(
                     f"runs.{job.name}: workers failed {MAX_FAILURES + 1} times in a row:"
-                    f" {cause[-600:]}"
+                    f" {attempts.why(job.folder, error)}"
                 ) from error
-    _raise_foreseen(job)
+    attempts.raise_foreseen(job.folder)
 
 
 def _trainer(job: Job, num_gpus: int, limit: TimeLimit | None) -> Any:
@@ -175,7 +188,7 @@ def _work(config: dict[str, Any]) -> None:
 
     job: Job = config["job"]
     limit: TimeLimit | None = config["limit"]
-    if job.error.exists():
+    if attempts.is_over(job.folder):
         return
     device = ray.train.torch.get_device()
     if device.type == "cpu":
@@ -185,19 +198,13 @@ def _work(config: dict[str, Any]) -> None:
         with disk.explained(job.folder):
             work(job, world=Group(), device=device, publish=_publisher(job.name), stop=stop)
     except PipelineError as error:
-        with suppress(OSError):  # on a full disk the file stays empty
-            job.error.write_text(f"{type(error).__name__}\n{error}")
+        attempts.give_up(job.folder, error)
         # These end all ranks together; any other failure leaves ranks behind that must be stopped.
         if not isinstance(error, TrainingError | TimeLimitError):
             raise
-
-
-def _raise_foreseen(job: Job) -> None:
-    if job.error.exists():
-        kind, _, text = job.error.read_text().partition("\n")
-        if not text:
-            raise disk.full(job.folder)
-        raise getattr(errors, kind)(text)
+    except Exception as error:
+        attempts.note(job.folder, job.name, error)
+        raise
 
 
 def _publisher(name: str) -> Callable[[Progress], None]:

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline import kept
 from pipeline.config import OperatorRun, PinnRun
 from pipeline.training import checkpoint, outputs, progress
 from pipeline.training.divided import DividedSnapshots
-from pipeline.training.loop import History, Progress, train
+from pipeline.training.loop import Checkpoints, History, Progress, train
 from pipeline.training.snapshot import Snapshots
 from pipeline.training.step import World
 from pipeline.training.task import Task
@@ -29,11 +30,6 @@ class Job:
     seed: int
     store: Path | None
     folder: Path
-
-    @property
-    def error(self) -> Path:
-        """Return the file that holds the error no retry can cure."""
-        return self.folder / "error.txt"
 
     @property
     def progress(self) -> Path:
@@ -54,6 +50,30 @@ def build_task(job: Job, device: torch.device, world: World) -> Task:
     if job.run.initial_checkpoint is not None:
         load_initial(job.run.initial_checkpoint, job.run, task.model)
     return task
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Snapshots of a run; says from which step it goes on, and notes the last one saved."""
+
+    snapshots: Checkpoints
+    job: Job
+    num_steps: int
+    is_first: bool
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the last state saved, or None."""
+        state = self.snapshots.load()
+        if state is not None and self.is_first:
+            where = f"step {state['step']} of {self.num_steps}"
+            progress.write(self.job.progress, f"{self.job.name}: goes on from {where}")
+        return state
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep `state`."""
+        self.snapshots.save(state)
+        if self.is_first:
+            kept.set_reached(self.job.folder, f"step {state['step']} of {self.num_steps}")
 
 
 def work(
@@ -90,7 +110,7 @@ def work(
         name=job.name,
         world=world,
         settings=job.run.train,
-        checkpoint=snapshots,
+        checkpoint=_Told(snapshots, job, task.num_steps, is_first=world.rank == 0),
         report=report,
         stop=stop,
     )

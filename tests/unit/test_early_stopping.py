@@ -13,9 +13,9 @@ from test_pinn_task import ESTIMATORS
 from test_train_loop import Memory, as_double, each_rank, numbers, run
 from training_fixtures import operator_run, pinn_run
 
-from pipeline.config import parse_run
 from pipeline.errors import TimeLimitError, TrainingError
 from pipeline.estimators import sdgd
+from pipeline.experiment import parse_run
 from pipeline.problems import two_body
 from pipeline.training import held_out, pinn
 from pipeline.training.early_stopping import EarlyStopping, has_fallen

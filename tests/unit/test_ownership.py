@@ -56,6 +56,7 @@ def start(code: str, *arguments: str, **environment: str) -> subprocess.Popen:
         [sys.executable, "-c", code, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env=os.environ | environment,
     )
     process.stdout.readline()
@@ -93,16 +94,19 @@ def test_locks_of_a_killed_process_are_dropped_those_of_a_live_one_stay(folder):
 
 
 def identity(process: subprocess.Popen) -> str:
-    return ownership._identity(psutil.Process(process.pid))
+    return ownership._identity(process.pid)
 
 
-def test_a_job_ends_with_its_owner(tmp_path):
+def test_a_job_ends_with_its_owner_and_says_so(tmp_path):
     owner = start(CLAIM, str(tmp_path))
     job = start(FOLLOW, **{ownership.OWNER: identity(owner)})
     assert job.poll() is None
     owner.kill()
     owner.wait()
     assert job.wait(timeout=30) == -9
+    said = job.stderr.read().decode()
+    assert said.startswith(f"error: process {job.pid}: ended, because the Snakemake")
+    assert f"(process {owner.pid})" in said and said.count("\n") == 1
 
 
 def test_a_job_whose_owner_is_gone_does_not_start(tmp_path):
@@ -113,7 +117,27 @@ def test_a_job_whose_owner_is_gone_does_not_start(tmp_path):
     assert start(FOLLOW, **{ownership.OWNER: gone}).wait(timeout=30) == -9
 
 
-@pytest.mark.parametrize("owner", ["", "elsewhere 1 0.0"])
+def test_the_clock_is_no_part_of_who_a_process_is(monkeypatch):
+    """psutil's time of the start moves when the clock is set: by the system's, read anew."""
+    before = ownership._identity(os.getpid())
+    monkeypatch.setattr(psutil.Process, "create_time", lambda *_: 0.0)
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    monkeypatch.setattr(socket, "gethostname", lambda: "renamed")
+    assert ownership._identity(os.getpid()) == before
+
+
+def test_the_same_number_started_later_is_another_process():
+    """As after a number is used again, and in a container with numbers of its own."""
+    place, pid, started = ownership._identity(os.getpid()).rsplit(" ", 2)
+    later = f"{place} {pid} {int(started) + 1}"
+    assert start(FOLLOW, **{ownership.OWNER: later}).wait(timeout=30) == -9
+    elsewhere = f"{place[:-2]}0] {pid} {int(started) + 1}"
+    job = start(FOLLOW, **{ownership.OWNER: elsewhere})
+    job.stdin.close()
+    assert job.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("owner", ["", "elsewhere 1 0.0", "x", "a b c d e f"])
 def test_a_job_without_an_owner_here_runs_on(owner):
     job = start(FOLLOW, **{ownership.OWNER: owner})
     job.stdin.close()

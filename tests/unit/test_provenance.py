@@ -1,15 +1,18 @@
 import json
+import math
+import os
 from pathlib import Path
 
 import grimp
+import numpy as np
 import pytest
 
-from pipeline import config, provenance
+from pipeline import experiment, provenance
 from pipeline.stages import entry_modules
 
 ROOT = Path(provenance.__file__).parent.parent
-EXPERIMENT = config.load(ROOT / "workflow/config/default.yaml")
-FLOWS = config.load(ROOT / "workflow/config/experiments/taylor_green.yaml")
+EXPERIMENT = experiment.load(ROOT / "workflow/config/default.yaml")
+FLOWS = experiment.load(ROOT / "workflow/config/experiments/taylor_green.yaml")
 PARTS = {
     name: part
     for section in (EXPERIMENT.datasets, FLOWS.datasets, EXPERIMENT.runs, EXPERIMENT.bounds)
@@ -71,3 +74,70 @@ def test_record_is_written_only_on_success(tmp_path):
     assert found["config"]["formulation"]["dim"] == 8
     assert found["versions"]["torch"].startswith("2.13.0")
     assert found["hardware"]["cores"] >= 1 and found["peak_memory_mb"] > 1
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    def make(**numbers) -> dict:
+        path = tmp_path / "run.json"
+        part = EXPERIMENT.bounds["packing_d8"]
+        with provenance.record(
+            path, stage="search", name="x", seed=3, config=part, source="abc"
+        ) as summary:
+            summary |= numbers
+        return json.loads(path.read_text())
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("git", "timeout"),
+    [
+        (None, 10),
+        ("echo 'fatal: detected dubious ownership' >&2; exit 128", 10),
+        ("exec sleep 600", 0.2),
+        (r"printf '\377\376'; exit 1", 10),
+    ],
+    ids=["none", "another owner", "hangs", "other letters"],
+)
+def test_no_git_costs_no_result(recorded, tmp_path, monkeypatch, git, timeout):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    if git is not None:
+        (folder / "git").write_text(f"#!/bin/sh\n{git}\n")
+        (folder / "git").chmod(0o755)
+        # Behind it, for what the script calls.
+        monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    else:
+        monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr(provenance, "_GIT_TIMEOUT_S", timeout)
+    found = recorded(bound=1)
+    assert (found["commit"], found["dirty"]) == ("unknown", None)
+
+
+def test_a_copy_inside_another_repository_has_no_commit(recorded, tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    for arguments in (("init", "-q"), ("commit", "-q", "--allow-empty", "-m", "theirs")):
+        who = ("-c", "user.name=a", "-c", "user.email=a@b")
+        provenance.subprocess.run(["git", "-C", tmp_path, *who, *arguments], check=True)
+    found = recorded()
+    assert found["commit"] == "unknown"
+
+
+def test_a_strange_machine_costs_no_result(recorded, monkeypatch):
+    def fails(*_):
+        raise ValueError("never heard of it")
+
+    for name in ("_commit", "_processor", "version"):
+        monkeypatch.setattr(provenance, name, fails)
+    monkeypatch.setattr(provenance.memory.Watch, "peak_mb", fails)
+    monkeypatch.setattr(provenance.os, "sysconf", fails)
+    monkeypatch.setattr(provenance.os, "sched_getaffinity", fails)
+    found = recorded(bound=1)
+    assert found["summary"] == {"bound": 1} and found["peak_memory_mb"] is None
+    assert found["hardware"]["memory_mb"] is None and list(found["versions"]) == ["python"]
+
+
+def test_numbers_that_json_lacks_cost_no_result(recorded):
+    numbers = {"a": math.nan, "b": [np.float32(0.5), -math.inf], "c": np.int64(3), "d": Path("x")}
+    assert recorded(**numbers)["summary"] == {"a": None, "b": [0.5, None], "c": 3, "d": "x"}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config, disk, provenance
+from pipeline import config, kept, provenance
 from pipeline.certify import verify
-from pipeline.errors import DiskError, SolverError
+from pipeline.errors import DiskError, PipelineError, SolverError
 from pipeline.packing import known, stage, two_point
 
 
@@ -150,7 +150,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_certificate(
 def test_a_state_of_another_search_is_not_used(tmp_path, without_ray, degree, change):
     # A state of a climb that leads elsewhere: used, it would show in the certificate.
     state = tmp_path / "state/search/x"
-    folder = disk.claim(state, provenance.config_digest(bound(12, 31), 1, "none"))
+    folder = kept.claim(state, provenance.config_digest(bound(12, 31), 1, "none"), "x")
     wrong = [{"nodes": [1.0 + i for i in range(m + 1)], "newton_steps": 1000} for m in range(5)]
     provenance.write_json(folder / "state.json", {"climbs": {"12": wrong}})
     found = run(bound(12, degree), tmp_path, **change)
@@ -158,12 +158,14 @@ def test_a_state_of_another_search_is_not_used(tmp_path, without_ray, degree, ch
     ladders = [json.loads((f / "trace.json").read_text())["ladder"] for f in (found, clean)]
     first, second = ([step["newton_steps"] for step in ladder] for ladder in ladders)
     assert first == second
+    # But it is kept for when its search is asked for again.
+    assert json.loads((folder / "state.json").read_text()) == {"climbs": {"12": wrong}}
     assert (found / "candidate.json").read_bytes() == (clean / "candidate.json").read_bytes()
 
 
 def test_a_state_that_a_power_failure_cut_is_not_used(tmp_path, without_ray):
-    folder = disk.claim(
-        tmp_path / "state/search/x", provenance.config_digest(bound(8, 31), 1, "none")
+    folder = kept.claim(
+        tmp_path / "state/search/x", provenance.config_digest(bound(8, 31), 1, "none"), "x"
     )
     (folder / "state.json").write_text('{"climbs": {"8": [{"no')
     check_outputs(run(bound(8, 31), tmp_path), 8, [7, 15, 23, 31])
@@ -193,3 +195,14 @@ def test_a_foreseen_error_of_a_ray_task_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(DiskError) as caught:
         run(bound(8, 15), tmp_path)
     assert str(caught.value).endswith(": expected room") and "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_defect_in_a_ray_task_is_one_line_without_a_traceback(tmp_path, monkeypatch):
+    def solve(bound, folder):
+        raise ValueError("first\nlast")
+
+    monkeypatch.setattr(stage, "solve", solve)
+    with pytest.raises(PipelineError) as caught:
+        run(bound(8, 15), tmp_path)
+    assert str(caught.value) == "bounds.x: ValueError: first … last"

@@ -152,6 +152,47 @@ def test_what_only_a_retry_would_meet_is_a_warning(site, monkeypatch):
     assert preflight.check(requests[2:], None).problems == []
 
 
+@pytest.fixture
+def slurm_without_database(tmp_path, monkeypatch):
+    """SLURM's commands of a site whose controller answers and whose database does not."""
+    answers = {
+        "scontrol": 'case "$*" in *config*) cat config;; *node*) cat nodes;;'
+        " *partition*) cat partitions;; esac",
+        "sacctmgr": "echo 'error: Problem talking to the database: Connection refused' >&2; exit 1",
+    }
+    accounting = "AccountingStorageType = accounting_storage/slurmdbd"
+    (tmp_path / "config").write_text(f"{accounting}\nMinJobAge = 300 sec\n")
+    (tmp_path / "nodes").write_text(NODES)
+    (tmp_path / "partitions").write_text(PARTITIONS)
+    for name in ("sbatch", "srun", "scancel", "squeue", *answers):
+        script = f"#!/bin/sh\ncd {tmp_path}\n{answers.get(name, 'exit 1')}\n"
+        (tmp_path / name).write_text(script)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+
+@pytest.mark.parametrize("account", [None, "physics"])
+def test_a_database_that_is_down_is_a_warning(slurm_without_database, account):
+    found = preflight.check([Request("train", account=account)], "squeue")
+    assert found.problems == []
+    (line,) = found.warnings
+    assert line.startswith("sacctmgr: expected the accounts of ")
+    assert "Problem talking to the database: Connection refused; jobs run all the same" in line
+
+
+def test_sacct_sees_nothing_while_the_database_is_down(slurm_without_database):
+    (line,) = preflight.check([Request("train")], "sacct").problems
+    assert line.startswith("slurm-status-command: expected squeue while the database")
+
+
+def test_a_user_without_a_name(monkeypatch):
+    def unknown():
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setattr(preflight.getpass, "getuser", unknown)
+    assert preflight._user() == str(preflight.os.getuid())
+
+
 def test_no_default_partition(site):
     del site.partitions["cpu"]
     assert "got none, and the site has no default" in found(site)[0]

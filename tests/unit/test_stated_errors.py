@@ -82,12 +82,12 @@ def test_burgers_against_cole_hopf():
 
 
 def test_one_sharp_sample_among_smooth_ones_is_found():
-    problem = burgers(0.01, 64, 8e-3)
+    problem = burgers(0.01, 64, 4e-3)
     inputs = 0.02 * draw(problem, 40)
-    inputs[23] *= 500
+    inputs[23] *= 250
     errors = problem.error(inputs, problem.solve(inputs), streams(40))
-    assert errors.argmax() == 23 and errors[23] > 1e-2
-    assert np.delete(errors, 23).max() < 1e-3
+    assert errors.argmax() == 23 and errors[23] > 5e-4
+    assert np.delete(errors, 23).max() < 1e-5
 
 
 @pytest.mark.parametrize("num_points", [32, 64, pytest.param(1024, marks=slow)])

@@ -131,7 +131,7 @@ def test_a_small_search_is_proved_and_below_the_two_point_bound(tmp_path):
 
 def test_what_the_grids_miss_the_verifier_finds(tmp_path, monkeypatch):
     """A search that never sees the worst violation hands over a proved certificate all the same."""
-    in_cube, counterexample, found_by = maxima.in_cube, refute.counterexample, []
+    in_cube, refutation, found_by = maxima.in_cube, refute.refutation, []
 
     def blind(*arguments):
         at, values = in_cube(*arguments)
@@ -139,11 +139,11 @@ def test_what_the_grids_miss_the_verifier_finds(tmp_path, monkeypatch):
         return at[seen], values[seen]
 
     def listened(certificate):
-        found_by.append(counterexample(certificate))
+        found_by.append(refutation(certificate))
         return found_by[-1]
 
     monkeypatch.setattr(maxima, "in_cube", blind)
-    monkeypatch.setattr(refute, "counterexample", listened)
+    monkeypatch.setattr(refute, "refutation", listened)
     states = []
     found = three_point.search(SMALL, BITS, reached=states.append)
     assert len(found_by) > 1 and found_by[-1] is None

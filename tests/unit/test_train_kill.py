@@ -28,7 +28,7 @@ CODE = """
 import sys
 from pathlib import Path
 import json
-from pipeline.config import parse_run
+from pipeline.experiment import parse_run
 from pipeline.training import stage
 
 if __name__ == "__main__":

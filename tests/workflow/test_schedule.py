@@ -112,7 +112,7 @@ def test_what_is_deleted_is_made_anew(finished, tmp_path, lost, expected):
 
 def test_a_bare_snakemake_plans_the_main_job(finished):
     jobs = finished.scheduled(files=())
-    assert {"generate:burgers_nu1e-1", "generate:darcy_64", "train:burgers_fno"} <= jobs
+    assert {"generate:burgers_nu1e-2", "generate:darcy_64", "train:burgers_fno"} <= jobs
     assert {"search:packing_d24", "certify:packing_d24", "aggregate"} <= jobs
 
 

@@ -17,7 +17,10 @@ rule aggregate:
             f"{R}/certify/{{name}}/{{file}}", name=experiment.bounds, file=CERTIFIED
         ),
         # The digest in params covers Python alone.
-        template=f"{workflow.basedir}/pipeline/aggregate/templates/report.html.j2",
+        templates=expand(
+            f"{workflow.basedir}/pipeline/aggregate/templates/{{file}}.j2",
+            file=["report.html", "style.css"],
+        ),
     output:
         summary=f"{R}/summary.parquet",
         table=f"{R}/summary.txt",

@@ -8,40 +8,71 @@ from pathlib import Path
 
 from cluster import preflight, slurm_request
 from pipeline import config as experiment_models
-from pipeline import disk, ownership, workspace
+from pipeline import disk, ownership, sizes, terminal, workspace
+from pipeline import experiment as reading
 from pipeline.config import NAME_PATTERN
 from pipeline.errors import PipelineError
-from pipeline.preflight import check_inputs
+from pipeline.identity import identity as identity_of
+from pipeline.places import check_places
+from pipeline.preflight import check_inputs, makers
 from pipeline.provenance import source_digest
 from pipeline.stages import entry_modules, find_part
 
+terminal.tolerate()
+
 
 def read_experiment():
-    """Return the validated experiment and its identity.
+    """Return the files, the validated experiment in them, and its identity.
 
     A mistake ends Snakemake with one line, before any job.
     """
     files = [named(file) for file in workflow.configfiles]
+    settings = workflow.config_settings
     try:
-        experiment = experiment_models.validate(config, files)
-        identity = workspace.identify(
-            experiment, files, workflow.config_settings.config, own_name(files)
-        )
+        # Snakemake has read the files as well, but says neither the line of a mistake nor that a
+        # key is there twice; and what is nested in `--config` it leaves as text.
+        layers = reading.read(files, settings.config)
+        # A name in an earlier file is another experiment's.
+        own_name = layers[len(files) - 1].content.get("name")
+        if settings.replace_workflow_config and not workflow.overwrite_configfiles:
+            del layers[: len(files)]
+        whole = reading.merged(layers)
+        experiment = reading.validate(whole, layers)
+        owner = workspace.identify(experiment, files, settings.config, own_name)
         if workflow.is_main_process:
-            workspace.check_owner(identity)
-            check_inputs(experiment, Path("data"))
+            if not is_on_cluster():
+                reading.check_room(
+                    experiment, layers, reading.room_here(), is_elsewhere=has_a_ray()
+                )
+            workspace.check_owner(owner)
+            check_places(
+                experiment, Path("data"), owner.results, Path("logs") / owner.name
+            )
+            check_inputs(experiment, Path("data"), owner.results)
             ownership.claim(Path(".snakemake"))
-            if told := workspace.old_layout(identity):
+            if told := workspace.old_layout(owner):
                 print(f"note: {told}", file=sys.stderr)
     except PipelineError as error:
         sys.exit(str(error))
-    return experiment, identity
+    config.clear()
+    config.update(whole)
+    return layers, experiment, owner
 
 
-def own_name(files):
-    """Return the key `name` of the last experiment file; that of an earlier one is another's."""
-    last = experiment_models.read_yaml(files[-1]) if len(files) > 1 else config
-    return last.get("name")
+def is_on_cluster():
+    """Return whether a cluster runs the jobs.
+
+    The executor is not known yet: a cluster's profile gives a number of jobs and default resources.
+    """
+    limits = workflow.resource_settings
+    return bool(limits.nodes and limits.default_resources is not None)
+
+
+def has_a_ray():
+    """Return whether the command line names a running Ray, where training then has its workers."""
+    asked = workflow.resource_settings.overwrite_resources.get("train", {})
+    address = asked.get("ray_address")
+    return bool(getattr(address, "raw", address))
 
 
 def named(file):
@@ -50,20 +81,23 @@ def named(file):
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-experiment, identity = read_experiment()
+layers, experiment, owner = read_experiment()
 # Results and logs of this experiment alone; data sets are shared.
-R, LOGS = identity.results.as_posix(), f"logs/{identity.name}"
+R, LOGS = owner.results.as_posix(), f"logs/{owner.name}"
 
 # Snakemake holds the jobs of a cluster to the cores of the machine it was started on if `cores` is
-# set, and the default profile, which is merged over the cluster's, has to set it for a laptop. The
-# executor is not known yet: a cluster's profile gives a number of jobs and default resources.
-limits = workflow.resource_settings
-if workflow.is_main_process and limits.nodes and limits.default_resources is not None:
-    workflow.global_resources["_cores"] = limits.cores = sys.maxsize
+# set, and the default profile, which is merged over the cluster's, has to set it for a laptop.
+if workflow.is_main_process and is_on_cluster():
+    workflow.global_resources["_cores"] = sys.maxsize
+    workflow.resource_settings.cores = sys.maxsize
 
+
+# Runs that start from the checkpoint of another one.
+starts_from = makers(experiment, owner.results)
 
 # What each stage leaves for the report.
 TRAINED = ["run.json", "metrics.parquet", "prediction.npz"]
+CHECKPOINT = ["checkpoint/model.json", "checkpoint/model.pt"]
 SEARCHED = ["run.json", "trace.json", "candidate.json"]
 CERTIFIED = ["run.json", "verdict.json"]
 
@@ -81,9 +115,16 @@ def named_part(section, name):
 
 def stage_config(section, wildcard):
     """Return a params function: what shapes the numbers of the part that the wildcard names."""
-    return lambda wildcards: experiment_models.shaping(
-        named_part(section, wildcards[wildcard])
-    )
+
+    def counted(wildcards):
+        name = wildcards[wildcard]
+        found = identity_of(named_part(section, name))
+        if section == "runs" and name in starts_from:
+            # An input, whose weights are not known before they are made.
+            found["initial_checkpoint"] = f"runs.{starts_from[name]}"
+        return found
+
+    return counted
 
 
 def stage_source(section, wildcard):
@@ -104,6 +145,14 @@ def store_of(wildcards):
     """Return the store a run trains on; none for a PINN."""
     dataset = getattr(named_part("runs", wildcards.run), "dataset", None)
     return [f"data/{dataset}.zarr/zarr.json"] if dataset else []
+
+
+def initial_of(wildcards):
+    """Return the checkpoint a run starts from, if a run of this experiment makes it."""
+    maker = starts_from.get(wildcards.run)
+    if maker is None:
+        return []
+    return [f"{R}/train/{maker}/{file}" for file in CHECKPOINT]
 
 
 def num_workers(wildcards):
@@ -131,6 +180,10 @@ def check_cluster():
         for job in workflow.dag.needrun_jobs()
         if not job.is_local
     }
+    # Runs share a request and differ in what they need.
+    unfit = [line for job in workflow.dag.needrun_jobs() for line in misfits_of(job)]
+    if unfit:
+        sys.exit("\n".join(unfit))
     requests = [*jobs, *(again for job in jobs.values() for again in retries(job))]
     found = preflight.check(requests, workflow.executor_settings.status_command)
     if found.problems:
@@ -140,6 +193,20 @@ def check_cluster():
     remember_min_job_age()
     # A job that is queued again goes on with its log; SLURM would begin it anew.
     os.environ.setdefault("SBATCH_OPEN_MODE", "append")
+
+
+def misfits_of(job):
+    """Return a line for each number of workers, or size, that is more than the job asks for."""
+    if job.is_local or job.resources.get("ray_address"):
+        return []
+    asked = slurm_request.Request.of(job.name, job.threads, job.resources)
+    # Networks on a GPU do not need the memory of the node.
+    bytes_asked = asked.memory_mb and asked.memory_mb * asked.nodes * 2**20
+    room = sizes.Room(
+        asked.cpus, None if asked.gpus else bytes_asked, f"the request of {job.name}"
+    )
+    found = sizes.job_misfits(experiment, job.wildcards_dict, room)
+    return [reading.complain(layers, *misfit) for misfit in found]
 
 
 def remember_min_job_age():
@@ -168,15 +235,15 @@ def write_down_the_start():
     """Record whose folder of results this is, and the command that works on it."""
     command = shlex.join(["snakemake", *sys.argv[1:]])
     try:
-        with disk.explained(identity.results):
-            workspace.begin(identity, experiment, command)
+        with disk.explained(owner.results):
+            workspace.begin(owner, experiment, command)
     except (PipelineError, OSError) as error:
         sys.exit(f"error: {error}")
 
 
 def closing_table():
     """Return the short table that ends a run, if the run has made one."""
-    table = identity.results / "summary.txt"
+    table = owner.results / "summary.txt"
     return table.read_text(encoding="utf-8") if table.exists() else ""
 
 
@@ -188,9 +255,11 @@ def report_what_there_is():
     """
     if not any(job.rule.name == "aggregate" for job in workflow.dag.jobs):
         return
-    path = os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(
+        filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")])
+    )
     subprocess.run(
-        [sys.executable, "-m", "pipeline.aggregate", identity.name],
+        [sys.executable, "-m", "pipeline.aggregate", owner.name],
         env=os.environ | {"PYTHONPATH": path},
         check=False,
     )
@@ -206,7 +275,7 @@ def everything():
     bounds = experiment.bounds
     return [
         *expand("{data}{file}", data=data, file=[".zarr/zarr.json", ".run.json"]),
-        *expand("{run}/{file}", run=runs, file=[*TRAINED, "checkpoint"]),
+        *expand("{run}/{file}", run=runs, file=[*TRAINED, *CHECKPOINT]),
         *expand(f"{R}/search/{{name}}/{{file}}", name=bounds, file=SEARCHED),
         *expand(f"{R}/certify/{{name}}/{{file}}", name=bounds, file=CERTIFIED),
     ]

@@ -4,10 +4,14 @@
 rule train:
     input:
         store=store_of,
+        # A checkpoint of this experiment that the run starts from is made first.
+        initial=initial_of,
     output:
         metrics=f"{R}/train/{{run}}/metrics.parquet",
         prediction=f"{R}/train/{{run}}/prediction.npz",
-        checkpoint=directory(f"{R}/train/{{run}}/checkpoint"),
+        # The files and not the folder, which Snakemake would remove with all that lies in it.
+        weights=f"{R}/train/{{run}}/checkpoint/model.pt",
+        description=f"{R}/train/{{run}}/checkpoint/model.json",
         record=f"{R}/train/{{run}}/run.json",
     log:
         f"{LOGS}/train/{{run}}.log",

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from pipeline import config, console
+from pipeline import console, experiment
 from pipeline.aggregate import stage
 
 with console.stage(snakemake.log[0], snakemake.output[0]):
     stage.run(
-        config.validate(snakemake.params.config, []),
+        experiment.validate(snakemake.params.config),
         data=Path("data"),
         results=Path(snakemake.output.record).parent,
         source=snakemake.params.source,

@@ -8,6 +8,7 @@ from pipeline import console
 with console.stage(snakemake.log[0], snakemake.output[0], snakemake.params.failed):
     arguments = {
         "ranks": snakemake.resources.tasks,
+        # All of it: `params` hold what decides about a rerun, without the number of ranks.
         "dataset": json.dumps(snakemake.config["datasets"][snakemake.wildcards.dataset]),
         "name": snakemake.wildcards.dataset,
         "seed": snakemake.params.seed,

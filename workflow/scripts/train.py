@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from pipeline import config, console
+from pipeline import console, experiment
 from pipeline.training import stage
 
 with console.stage(snakemake.log[0], snakemake.output[0], snakemake.params.failed):
     stage.run(
-        config.parse_run(snakemake.config["runs"][snakemake.wildcards.run]),
+        experiment.parse_run(snakemake.config["runs"][snakemake.wildcards.run]),
         name=snakemake.wildcards.run,
         seed=snakemake.params.seed,
         output=Path(snakemake.output.record).parent,

@@ -1,0 +1,1 @@
+"""One report over several experiments: seeds, differing settings, bounds side by side."""

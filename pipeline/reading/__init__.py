@@ -1,0 +1,1 @@
+"""Experiment files as plain mappings whose every key knows its file and line."""

@@ -1,0 +1,168 @@
+"""What the models of an experiment expect at a key, in words."""
+
+import datetime
+import re
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import annotated_types
+from pydantic import BaseModel, Tag
+from pydantic.fields import FieldInfo
+
+from pipeline.reading.words import choice, nearest
+
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+
+
+class Expected:
+    """What is expected at one place: a type of Python and the constraints on it."""
+
+    def __init__(self, annotation: Any, metadata: tuple[Any, ...] = ()) -> None:
+        self.type: Any
+        found = list(metadata)
+        while get_origin(annotation) is Annotated:
+            annotation, *more = get_args(annotation)
+            found += more
+        fields = [x for x in found if isinstance(x, FieldInfo)]
+        self.metadata = [*found, *(y for x in fields for y in x.metadata)]
+        members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
+        self.is_optional = NoneType in members
+        self.members = [Expected(x) for x in members if x is not NoneType]
+        if len(self.members) == 1:
+            (only,) = self.members
+            annotation, self.metadata, self.members = only.type, only.metadata, only.members
+        self.type = annotation
+        self.origin, self.arguments = get_origin(annotation), get_args(annotation)
+
+    @property
+    def model(self) -> type[BaseModel] | None:
+        """The model with the keys expected here, if it is one."""
+        is_model = isinstance(self.type, type) and issubclass(self.type, BaseModel)
+        return self.type if is_model else None
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys that may stand here."""
+        return list(self.model.model_fields) if self.model else []
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds among which `kind` chooses here."""
+        if self.model:
+            kind = self.model.model_fields.get("kind")
+            return [str(x) for x in get_args(kind.annotation)] if kind else []
+        return [kind for member in self.members for kind in member.kinds]
+
+    def member(self, part: int | str) -> "Expected | None":
+        """Return the member of a union that pydantic calls `part`."""
+        for member in self.members:
+            tags = [x.tag for x in member.metadata if isinstance(x, Tag)]
+            if part in (tags or member.kinds):
+                return member
+        return None
+
+    def child(self, part: int | str) -> "Expected | None":
+        """Return what is expected at the key or at the place `part` of a list."""
+        if self.model:
+            field = self.model.model_fields.get(str(part))
+            return Expected(field.annotation, (field,)) if field else None
+        if self.origin is dict:
+            return Expected(self.arguments[1])
+        if self.origin is tuple and isinstance(part, int):
+            if self.arguments[-1] is ...:
+                return Expected(self.arguments[0])
+            return Expected(self.arguments[part]) if part < len(self.arguments) else None
+        return None
+
+    def name(self) -> "Expected | None":
+        """Return what is expected of the names of a section."""
+        return Expected(self.arguments[0]) if self.origin is dict else None
+
+    @property
+    def words(self) -> str:
+        """What is expected, to stand after "expected"."""
+        words = self._words()
+        return f"{words}, or null" if self.is_optional else words
+
+    def _words(self) -> str:
+        if self.type is bool:
+            return "true or false"
+        if self.type is int:
+            return f"a whole number{self._bounds(whole=True)}"
+        if self.type is float:
+            return f"a number{self._bounds(whole=False)}"
+        if self.type is str:
+            most = [x.max_length for x in self.metadata if isinstance(x, annotated_types.MaxLen)]
+            return (
+                f"a name of letters, digits, _ and - that begins with a letter or digit and has at"
+                f" most {most[0]} characters"
+                if most
+                else "text"
+            )
+        if self.type is Path:
+            return "a path"
+        if self.origin is Literal:
+            return choice(self.arguments)
+        if self.origin is tuple:
+            items = Expected(self.arguments[0]).words
+            count = "" if self.arguments[-1] is ... else f" of {len(self.arguments)}"
+            return f"a list [...]{count}, each {items}"
+        if self.origin is dict:
+            return "names with keys indented below each"
+        if self.model or self.kinds:
+            known = f"kind ({choice(self.kinds)}) and more" if self.kinds else choice(self.keys)
+            return f"keys below it: {known}"
+        return "another kind of value"
+
+    def _bounds(self, *, whole: bool) -> str:
+        """Return the limits of a number, " of at least 1 and at most 48"."""
+        limits = {type(x): x for x in self.metadata}
+        words = []
+        for kind, word, step in (
+            (annotated_types.Ge, "at least", 0),
+            (annotated_types.Gt, "at least" if whole else "above", 1),
+            (annotated_types.Le, "at most", 0),
+            (annotated_types.Lt, "at most" if whole else "below", -1),
+        ):
+            if kind in limits:
+                value = getattr(limits[kind], kind.__name__.lower())
+                words.append(f"{word} {value + step if whole else value:g}")
+        if not words:
+            return ""
+        of = " of" if words[0].startswith("at ") else ""
+        return f"{of} {' and '.join(words)}"
+
+    def remedy(self, value: Any) -> str:
+        """Return "; what to write instead" where the value shows what was meant."""
+        takes_text = self.type in (str, Path) or self.origin is Literal
+        if value is None:
+            return "; indent what belongs below it, or remove the key"
+        if isinstance(value, bool) and takes_text:
+            return "; YAML reads yes, no, on and off so: write text in quotes"
+        if isinstance(value, datetime.date) and takes_text:
+            return "; write text in quotes"
+        if isinstance(value, float) and self.type is int and value.is_integer():
+            return f"; write {int(value)}"
+        if isinstance(value, str) and self.type in (int, float) and len(value) < 40:
+            return self._number(value)
+        if isinstance(value, int | float) and self.origin is tuple:
+            return f"; write [{value}]"
+        if isinstance(value, str) and self.origin is Literal:
+            return nearest(value, self.arguments)
+        return ""
+
+    def _number(self, text: str) -> str:
+        """Return how to write the number that `text` says."""
+        if not _NUMBER.fullmatch(text):
+            return ""
+        if self.type is int:
+            whole = text.lstrip("+-").isdigit()
+            return f"; write {int(text)} without quotes" if whole else "; write it in digits"
+        mantissa, exponent, power = text.lower().partition("e")
+        if not exponent:
+            return f"; write {text} without quotes"
+        # YAML 1.1 takes 1e10 and 1.0e10 for text.
+        point = mantissa if "." in mantissa else f"{mantissa}.0"
+        sign = "" if power[0] in "+-" else "+"
+        return f"; write {point}e{sign}{power}"
