@@ -95,7 +95,7 @@ class Darcy:
                 balance += face * gap * (num_nodes - 1) ** 2
         return (balance - 1)[:, None]
 
-    def error(
+    def errors(
         self, inputs: np.ndarray, targets: np.ndarray, streams: Sequence[np.random.Generator]
     ) -> np.ndarray:
         """Return an estimate of the relative L2 error of each sample at its nodes, (n,).
@@ -112,9 +112,11 @@ class Darcy:
         """
         size = _SAMPLES // _REFINEMENT**2
         parts = [slice(at, at + size) for at in range(0, len(inputs), size)]
-        return np.concatenate([self._error(targets[part], streams[part]) for part in parts])
+        return np.concatenate([self._some_errors(targets[part], streams[part]) for part in parts])
 
-    def _error(self, targets: np.ndarray, streams: Sequence[np.random.Generator]) -> np.ndarray:
+    def _some_errors(
+        self, targets: np.ndarray, streams: Sequence[np.random.Generator]
+    ) -> np.ndarray:
         field = np.stack([self._field(stream, _REFINEMENT) for stream in streams])
         fine = np.where(field >= 0, self.high, self.low)
         start = refine_linearly(targets[:, 0], _REFINEMENT)

@@ -192,7 +192,8 @@ def test_the_fields_that_shape_no_number_are_these_and_no_others():
         "TrainSettings": training,
         "OperatorTraining": training,
         "PinnTraining": training | {"compile"},
-        "Trajectory": {"ranks"},
+        "Dataset": {"tolerance"},
+        "Trajectory": {"ranks", "tolerance"},
         "PinnRun": {"initial_checkpoint"},
         "OperatorRun": {"initial_checkpoint"},
     }
