@@ -90,10 +90,12 @@ def test_one_sharp_sample_among_smooth_ones_is_found():
     assert np.delete(errors, 23).max() < 1e-5
 
 
-@pytest.mark.parametrize("num_points", [32, 64, pytest.param(1024, marks=slow)])
-def test_data_that_are_garbage_never_look_right(num_points):
+@pytest.mark.parametrize(
+    ("num_points", "time_step"), [(32, 2e-3), (64, 2e-3), pytest.param(512, 2e-4, marks=slow)]
+)
+def test_data_that_are_garbage_never_look_right(num_points, time_step):
     """Almost no viscosity: the finer grid is as wrong as the grid itself."""
-    problem = burgers(1e-9, num_points, 2e-3)
+    problem = burgers(1e-9, num_points, time_step)
     inputs = draw(problem, 16)
     assert problem.errors(inputs, problem.solve(inputs), streams(16)).max() > 0.1
 
