@@ -16,6 +16,7 @@ from pipeline.errors import PipelineError
 _MPIRUN = ("mpirun", "mpiexec")
 # Room below it for what Open MPI makes of names of the host, the job and the rank.
 _LONGEST_BASE = 40
+_REASON, _REASON_VARIABLE = "reason", "PIPELINE_MPI_REASON"
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "PYTHONUNBUFFERED": "1",
@@ -39,6 +40,9 @@ def run(launcher: str, num_ranks: int, module: str, arguments: Sequence[str]) ->
     _check_launcher(words[0])
     with private.scratch("mpi-", _LONGEST_BASE) as session:
         status = _wait([*words, sys.executable, "-m", module, *arguments], session)
+        told = (session / _REASON).read_text("utf-8") if (session / _REASON).exists() else ""
+    if status and told:
+        raise PipelineError(told)
     if status:
         raise PipelineError(
             f"cluster.mpi: expected {num_ranks} ranks to finish, got status {status} of"
@@ -51,7 +55,7 @@ def _wait(words: Sequence[str], session: Path) -> int:
     try:
         process = subprocess.Popen(
             words,
-            env=rank_environment(session),
+            env=rank_environment(session) | {_REASON_VARIABLE: str(session / _REASON)},
             stdin=subprocess.DEVNULL,
             preexec_fn=die_with_parent(),
         )
@@ -66,6 +70,19 @@ def _wait(words: Sequence[str], session: Path) -> int:
         process.terminate()
         process.wait()
         raise
+
+
+def tell(error: PipelineError) -> None:
+    """Say on one rank why all of them end: to the process that launched them, else on stderr.
+
+    The launcher's own lines come between a rank and the screen; what the launching process knows
+    is the last line that a user reads, and the reason that is recorded.
+    """
+    try:
+        Path(os.environ[_REASON_VARIABLE]).write_text(str(error), "utf-8")
+    # Not launched by `run`, or on another node than the launching process.
+    except (KeyError, OSError):
+        print(f"error: {error}", file=sys.stderr, flush=True)
 
 
 def command(launcher: str, num_ranks: int) -> list[str]:

@@ -147,9 +147,9 @@ def dataset_count(part: Dataset | Trajectory) -> str:
 def solver_check(part: Dataset | Trajectory) -> str:
     """Return what the recorded error estimate of a dataset's solver measures."""
     return {
-        "burgers": "time step halved",
-        "darcy": "residual",
-        "navier_stokes": "energy budget, not L²",
+        "burgers": "L², space and time",
+        "darcy": "L², space",
+        "navier_stokes": "L² of the velocity, space and time",
     }[part.problem.kind]
 
 

@@ -41,7 +41,7 @@ class Generator(Protocol):
         """Return the targets of inputs, both (n, C, *grid) float64."""
         ...
 
-    def error(
+    def errors(
         self, inputs: np.ndarray, targets: np.ndarray, streams: Sequence[np.random.Generator]
     ) -> np.ndarray:
         """Return an estimate of the error of every sample of a batch, (n,).

@@ -271,7 +271,7 @@ def main() -> int:
     except PipelineError as error:
         # Every rank fails alike; one says why.
         if rank == 0:
-            print(f"error: {error}", file=sys.stderr, flush=True)
+            mpi.tell(error)
         return 1
     except BaseException:
         traceback.print_exc()

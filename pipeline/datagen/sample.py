@@ -26,7 +26,7 @@ def generate_block(dataset: Dataset, seed: int, first: int, count: int) -> Block
     float64; only the result is rounded to `dataset.dtype`. The inputs therefore do not depend on
     the division into blocks at all, and the targets only through rounding inside the solver's
     batches (none has been observed; a test compares them bit for bit). The errors are those of
-    `Generator.error` and half a unit of rounding in `dataset.dtype`.
+    `Generator.errors` and half a unit of rounding in `dataset.dtype`.
 
     Raises:
         SolverError: the solver failed, a value is not finite in `dataset.dtype`, or a sample
@@ -47,7 +47,7 @@ def generate_block(dataset: Dataset, seed: int, first: int, count: int) -> Block
             inputs[here], targets[here] = exact, solved
         for name, block in (("inputs", inputs[here]), ("targets", targets[here])):
             _check_finite(name, block, samples.start)
-        errors[here] = generator.error(exact, solved, [stream(seed, i) for i in samples])
+        errors[here] = generator.errors(exact, solved, [stream(seed, i) for i in samples])
         errors[here] += np.finfo(dataset.dtype).eps / 2
         worst = int(errors[here].argmax())
         # Here, so that nothing more is computed for a data set that cannot be.

@@ -165,7 +165,7 @@ def _failure(name: str, index: int, error: BaseException | None, over_memory: in
 
 
 def _summary(plan: Plan, records: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """Return the final numbers; for `max_error` see `Generator.error`."""
+    """Return the final numbers; for `max_error` see `Generator.errors`."""
     worst = worst_of(records)
     seconds = sum(record["seconds"] for record in records.values())
     return {

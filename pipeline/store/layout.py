@@ -167,17 +167,13 @@ def check_origin(
     """Raise `StoreError` unless the store was made from this configuration and seed."""
     from pipeline.config import shaping  # Here: this module alone needs no pydantic.
 
-    expected = shaping(dataset)
-    found = attributes.get("dataset")
-    if found != expected:
-        differing = sorted(
-            key
-            for key in expected
-            if not isinstance(found, dict) or found.get(key) != expected[key]
-        )
+    expected, found = shaping(dataset), attributes.get("dataset")
+    held = found if isinstance(found, dict) else {}
+    differing = sorted(key for key in expected if held.get(key) != expected[key])
+    if differing:
         raise StoreError(
             f"{path}: expected the dataset of the experiment, got another"
-            f" {', '.join(differing) or 'configuration'}; {_REMEDY}"
+            f" {', '.join(differing)}; {_REMEDY}"
         )
     if seed is not None and attributes.get("seed") != seed:
         raise StoreError(f"{path}: expected seed {seed}, got {attributes.get('seed')}; {_REMEDY}")

@@ -8,7 +8,7 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from pipeline.config import Dataset, shaping
+from pipeline.config import Dataset
 from pipeline.errors import StoreError
 from pipeline.store import layout
 from pipeline.store.reader import block_checksum, position, read_block, region
@@ -186,7 +186,7 @@ def finalise(
     attributes: dict[str, Any] = {
         **(notes or {}),
         "schema_version": layout.SCHEMA_VERSION,
-        "dataset": shaping(dataset),
+        "dataset": dataset.model_dump(mode="json"),
         "seed": seed,
         "config_digest": config_digest,
         "source_digest": source_digest,

@@ -8,7 +8,7 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from pipeline.config import Trajectory, shaping
+from pipeline.config import Trajectory
 from pipeline.errors import StoreError
 from pipeline.store import layout, shards, trajectory
 
@@ -102,7 +102,7 @@ def finalise(
         **(notes or {}),
         "schema_version": layout.SCHEMA_VERSION,
         "layout": trajectory.LAYOUT,
-        "dataset": shaping(dataset),
+        "dataset": dataset.model_dump(mode="json"),
         "seed": seed,
         "config_digest": config_digest,
         "source_digest": source_digest,

@@ -200,7 +200,8 @@ def test_shares_cover_a_batch_evenly(batch, world):
     cuts=st.sets(st.integers(1, 39), max_size=4),
 )
 def test_division_into_shards_does_not_change_the_data(grid, seed, first, cuts):
-    spec = dataset(40, 1, "float64", grid)
+    # On so few points Darcy data are right to a fifth, which does not matter here.
+    spec = dataset(40, 1, "float64", grid).model_copy(update={"tolerance": 0.5})
     whole = generate_block(spec, seed, first, 40)
     edges = [0, *sorted(cuts), 40]
     pieces = [

@@ -183,6 +183,8 @@ def test_undisturbed_run_is_complete_and_recorded(undisturbed):
     assert (record["stage"], record["name"], record["seed"]) == ("generate", "burgers", 1)
     assert record["summary"]["num_samples"] == 96
     assert 0 < record["summary"]["max_error"] < 1e-6
+    assert record["summary"]["max_error_is"].startswith("empirical estimate")
+    assert record["summary"]["tolerance"] == 1e-4
     store = open_store(undisturbed / "b.zarr")
     assert (store.num_shards("train"), store.num_shards("test")) == (10, 2)
     assert store.config_digest == record["config_digest"]
@@ -327,6 +329,25 @@ def test_solver_failure_is_one_line_naming_the_shard(tmp_path):
         )
     assert "\n" not in str(failure.value) and isinstance(failure.value, PipelineError)
     assert not (tmp_path / "run.json").exists() and not Path(tmp_path / "d.zarr").exists()
+
+
+def test_data_that_miss_the_tolerance_are_refused_in_one_line(tmp_path, capfd):
+    from pipeline.datagen import stage
+
+    problem = {"kind": "burgers", "viscosity": 1e-9}
+    dataset = Dataset.model_validate(DATASET | {"problem": problem, "grid": [64]})
+    with pytest.raises(SolverError, match=r"^datasets.d: sample \d+: expected an error of at most"):
+        stage.run(
+            dataset,
+            name="d",
+            seed=0,
+            store=tmp_path / "d.zarr",
+            record=tmp_path / "run.json",
+            num_workers=2,
+            source="s",
+        )
+    assert "Traceback" not in "".join(capfd.readouterr())
+    assert not (tmp_path / "run.json").exists() and not (tmp_path / "d.zarr").exists()
 
 
 def test_other_failures_of_a_task_are_one_line_too():

@@ -3,6 +3,7 @@
 import itertools
 import json
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -114,7 +115,10 @@ def test_the_record_tells_the_energy_budget(undisturbed):
     assert (record["stage"], record["name"], record["seed"]) == ("generate", "flow", 4)
     summary = record["summary"]
     assert (summary["num_snapshots"], summary["num_steps"]) == (6, 40)
-    assert summary["max_error"] < 1e-6 and summary["max_divergence"] < 1e-14
+    assert summary["energy_imbalance"] < 1e-6 and summary["max_divergence"] < 1e-14
+    assert 0.06 < summary["max_error"] < summary["tolerance"] == 0.2
+    assert summary["worst_snapshot"] == 5
+    assert layout.read_attributes(undisturbed / "f.zarr")["max_error"] == summary["max_error"]
     assert summary["initial_energy"] == pytest.approx(0.5, rel=1e-12)
     assert summary["final_energy"] < 0.5
 
@@ -127,6 +131,8 @@ def test_other_numbers_of_ranks_make_the_same_flow(undisturbed, tmp_path):
         finish(start(folder, launched=ranks, said=ranks, ranks=ranks))
         found = slabs.read_table(folder / "f.zarr", "diagnostics")
         np.testing.assert_allclose(found[:, :4], expected[:, :4], rtol=1e-12)
+        stated = [layout.read_attributes(f / "f.zarr")["max_error"] for f in (folder, undisturbed)]
+        assert stated[0] == pytest.approx(stated[1], rel=1e-9)
         last = [slabs.read_snapshot(path / "f.zarr", 5) for path in (folder, undisturbed)]
         np.testing.assert_allclose(last[0], last[1], rtol=0, atol=1e-6)
         files = sorted((folder / "f.zarr" / "velocity" / "c" / "5" / "0").iterdir())
@@ -218,9 +224,9 @@ def test_a_damaged_state_or_slab_starts_the_run_anew(undisturbed, tmp_path):
     poll((tmp_path / "f.zarr.partial" / "snapshots" / "2.json").exists, process)
     process.terminate()
     process.communicate(timeout=60)
-    for path in (tmp_path / "f.zarr.partial" / "state").glob("*.1.npy"):
+    for path in (tmp_path / "f.zarr.partial" / "state").glob("*.1.npz"):
         damaged = bytearray(path.read_bytes())
-        damaged[-9] ^= 1
+        damaged[len(damaged) // 2] ^= 1
         path.write_bytes(damaged)
     assert "resuming" not in finish(start(tmp_path))
     assert content(tmp_path) == content(undisturbed)
@@ -276,6 +282,20 @@ def test_a_diverging_flow_is_one_line_on_all_ranks(tmp_path):
     output = refuse(start(tmp_path, problem=problem))
     assert output.count("expected a finite solution") == 1 and "Traceback" not in output
     assert not (tmp_path / "f.run.json").exists()
+
+
+def test_a_flow_that_misses_the_tolerance_is_refused_at_its_first_such_snapshot(tmp_path):
+    """By the script: what the ranks know is what the launching process raises, and prints last."""
+    problem = FLOW["problem"] | {"viscosity": 0.001}
+    output = refuse(start(tmp_path, script=True, problem=problem, grid=[16, 16, 16]))
+    told = output.splitlines()[-1]
+    assert re.search(
+        r"datasets.flow: snapshot \d \(t = [\d.]+\): expected an error of at most 0.2"
+        r" \(tolerance\), estimated 0\.\d+ in space and time; use a finer grid \(\[24, 24, 24\]\)",
+        told,
+    )
+    assert output.count("expected an error") == 1
+    assert not (tmp_path / "f.zarr").exists() and not (tmp_path / "f.run.json").exists()
 
 
 def test_damage_is_found(undisturbed, tmp_path):

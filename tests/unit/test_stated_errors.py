@@ -68,7 +68,7 @@ def test_burgers(viscosity, num_points, time_step, finest):
     reference = burgers(viscosity, finest, time_step / 4)
     exact = reference.solve(resample(inputs, finest))[..., :: finest // num_points]
     true = relative(targets - exact, exact)
-    check(problem.error(inputs, targets, streams(16)), true, most=10)
+    check(problem.errors(inputs, targets, streams(16)), true, most=10)
 
 
 def test_burgers_against_cole_hopf():
@@ -78,24 +78,26 @@ def test_burgers_against_cole_hopf():
     exact = cole_hopf(inputs, 0.1, 1.0, refinement=16)
     true = relative(targets - exact, exact)
     assert true.max() > 1e-5
-    check(problem.error(inputs, targets, streams(16)), true, most=10)
+    check(problem.errors(inputs, targets, streams(16)), true, most=10)
 
 
 def test_one_sharp_sample_among_smooth_ones_is_found():
-    problem = burgers(0.01, 64, 8e-3)
+    problem = burgers(0.01, 64, 4e-3)
     inputs = 0.02 * draw(problem, 40)
-    inputs[23] *= 500
-    errors = problem.error(inputs, problem.solve(inputs), streams(40))
-    assert errors.argmax() == 23 and errors[23] > 1e-2
-    assert np.delete(errors, 23).max() < 1e-3
+    inputs[23] *= 250
+    errors = problem.errors(inputs, problem.solve(inputs), streams(40))
+    assert errors.argmax() == 23 and errors[23] > 5e-4
+    assert np.delete(errors, 23).max() < 1e-5
 
 
-@pytest.mark.parametrize("num_points", [32, 64, pytest.param(1024, marks=slow)])
-def test_data_that_are_garbage_never_look_right(num_points):
+@pytest.mark.parametrize(
+    ("num_points", "time_step"), [(32, 2e-3), (64, 2e-3), pytest.param(512, 2e-4, marks=slow)]
+)
+def test_data_that_are_garbage_never_look_right(num_points, time_step):
     """Almost no viscosity: the finer grid is as wrong as the grid itself."""
-    problem = burgers(1e-9, num_points, 2e-3)
+    problem = burgers(1e-9, num_points, time_step)
     inputs = draw(problem, 16)
-    assert problem.error(inputs, problem.solve(inputs), streams(16)).max() > 0.1
+    assert problem.errors(inputs, problem.solve(inputs), streams(16)).max() > 0.1
 
 
 DARCY = [
@@ -127,7 +129,7 @@ def test_darcy(grid, settings):
     exact = darcy_solver.solve(permeability, tolerance=1e-6)[0][nodes]
     true = relative(targets[:, 0] - exact, exact)
     assert true.max() > 1e-3
-    check(problem.error(inputs, targets, streams(4)), true, most=4)
+    check(problem.errors(inputs, targets, streams(4)), true, most=4)
 
 
 def test_linear_refinement_keeps_nodes_and_linear_functions():
@@ -262,7 +264,8 @@ def test_the_tolerance_changes_what_is_refused_and_nothing_else():
     with pytest.raises(SolverError, match="at most 1e-12"):
         generate_block(strict, 1, 0, 4)
     block = generate_block(loose, 1, 0, 4)
-    np.testing.assert_array_equal(block.targets, generate_block(dataset(), 1, 0, 4).targets)
+    other = generate_block(dataset(tolerance=0.1), 1, 0, 4)
+    np.testing.assert_array_equal(block.targets, other.targets)
     assert config.shaping(strict) == config.shaping(loose) and strict != loose
     assert block.errors.shape == (4,) and (block.errors > 0).all()
     with pytest.raises(SolverError, match="sample 2: .*estimated 0.6"):
