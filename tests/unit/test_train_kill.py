@@ -96,9 +96,9 @@ def undisturbed(folder: Path) -> dict:
     log = folder / "straight.log"
     address = r"Ray metrics:\s+(\S+)"
     url = wait_for(lambda: re.search(address, log.read_text()), job).group(1)
-    dashboard = re.search(r"Ray dashboard: (\S+)", log.read_text()).group(1)
-    token = Path.home() / ".ray" / "auth_token"
-    version = get(f"{dashboard}/api/version", token.read_text() if token.exists() else "")
+    said = re.search(r"Ray dashboard: (\S+)(?:.*`cat (.+)`)?", log.read_text())
+    token = Path(said.group(2)).read_text() if said.group(2) else ""
+    version = get(f"{said.group(1)}/api/version", token)
     gauges = wait_for(lambda: scrape(url), job)
     assert job.wait(timeout=600) == 0, log.read_text()
     return {"version": version, "gauges": gauges, "log": log.read_text()}
