@@ -15,7 +15,7 @@ from test_train_loop import Memory, numbers, run
 from training_fixtures import make_store, operator_run, pinn_run
 
 from pipeline.aggregate import curves
-from pipeline.aggregate.collect import Results, RunResult
+from pipeline.aggregate.results import Asked, Results, RunResult
 from pipeline.config import Experiment, PinnRun
 from pipeline.problems.skill import relative_errors
 from pipeline.training import operator, pinn
@@ -144,8 +144,8 @@ def test_the_report_draws_the_held_out_residual_of_the_runs_that_have_one():
         metrics = pd.DataFrame(run(task, Memory()).rows)
         results.append(RunResult(f"early {early}", task.run, {}, metrics, {}))
     experiment = Experiment(schema_version=1, seed=0)
-    assert curves.residual_curves(Results(experiment, [], results[:1], [])) is None
-    figure = curves.residual_curves(Results(experiment, [], results, []))
+    assert curves.residual_curves(Results(experiment, Asked("x"), [], results[:1], [], [])) is None
+    figure = curves.residual_curves(Results(experiment, Asked("x"), [], results, [], []))
     (panel,) = figure.axes
     (curve,) = panel.lines
     rows = results[1].metrics
