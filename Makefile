@@ -8,13 +8,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test test-slurm check dashboard
+.PHONY: run test test-sweep test-slurm check dashboard
 
 run: $(VENV)/.run
 	snakemake
 
 test: $(VENV)/.dev check
-	pytest -n 2 --dist loadfile -m "not slurm"
+	pytest -n 2 --dist loadfile -m "not slurm and not sweep"
+
+# Wide ranges of settings, where the default tests take a few: a quarter of an hour.
+test-sweep: $(VENV)/.dev
+	pytest -n 2 -m sweep
 
 # One at a time: the jobs of the virtual nodes use all cores already. Skips where it cannot run.
 test-slurm: $(VENV)/.dev

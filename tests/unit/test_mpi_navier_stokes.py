@@ -237,7 +237,7 @@ PEAKS = {
         # The truncation lets the dissipation beyond N/3 go: kmax η = 1.4, 1.2 and 1.1.
         (100, 48, 1e-4),
         pytest.param(200, 64, 5e-4, marks=pytest.mark.slow),
-        pytest.param(400, 96, 2e-3, marks=pytest.mark.slow),
+        pytest.param(400, 96, 2e-3, marks=pytest.mark.sweep),
     ],
 )
 def test_the_taylor_green_vortex_peaks_as_in_the_literature(reynolds, num_points, tolerance):

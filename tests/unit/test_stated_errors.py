@@ -17,7 +17,7 @@ from pipeline.solvers.mpi_companion import Companion
 from pipeline.solvers.mpi_navier_stokes import NavierStokes
 from pipeline.solvers.refinement import refine_linearly, relative, resample
 
-slow = pytest.mark.slow
+sweep = pytest.mark.sweep
 
 
 def streams(count):
@@ -39,19 +39,19 @@ BURGERS = [
     (0.1, 64, 1e-2, 128),
     (0.01, 64, 4e-3, 256),
     (0.002, 64, 4e-3, 512),  # *
-    pytest.param(0.02, 100, 2e-2, 800, marks=slow),
-    pytest.param(0.1, 64, 2e-3, 512, marks=slow),
-    pytest.param(0.01, 64, 2e-3, 512, marks=slow),
-    pytest.param(0.001, 64, 2e-3, 4096, marks=slow),  # *
-    pytest.param(0.1, 1024, 2e-3, 2048, marks=slow),
-    pytest.param(0.01, 1024, 2e-3, 2048, marks=slow),
-    pytest.param(0.05, 65, 2e-3, 520, marks=slow),
-    pytest.param(0.05, 256, 2.5e-3, 1024, marks=slow),
-    pytest.param(0.003, 256, 2e-3, 2048, marks=slow),
-    pytest.param(0.001, 256, 1e-3, 4096, marks=slow),  # *
-    pytest.param(0.0005, 1024, 2e-4, 4096, marks=slow),  # *
-    pytest.param(0.003, 64, 1e-2, 2048, marks=slow),  # *
-    pytest.param(0.005, 128, 5e-3, 1024, marks=slow),
+    pytest.param(0.02, 100, 2e-2, 800, marks=sweep),
+    pytest.param(0.1, 64, 2e-3, 512, marks=sweep),
+    pytest.param(0.01, 64, 2e-3, 512, marks=sweep),
+    pytest.param(0.001, 64, 2e-3, 4096, marks=sweep),  # *
+    pytest.param(0.1, 1024, 2e-3, 2048, marks=sweep),
+    pytest.param(0.01, 1024, 2e-3, 2048, marks=sweep),
+    pytest.param(0.05, 65, 2e-3, 520, marks=sweep),
+    pytest.param(0.05, 256, 2.5e-3, 1024, marks=sweep),
+    pytest.param(0.003, 256, 2e-3, 2048, marks=sweep),
+    pytest.param(0.001, 256, 1e-3, 4096, marks=sweep),  # *
+    pytest.param(0.0005, 1024, 2e-4, 4096, marks=sweep),  # *
+    pytest.param(0.003, 64, 1e-2, 2048, marks=sweep),  # *
+    pytest.param(0.005, 128, 5e-3, 1024, marks=sweep),
 ]
 
 
@@ -91,7 +91,7 @@ def test_one_sharp_sample_among_smooth_ones_is_found():
 
 
 @pytest.mark.parametrize(
-    ("num_points", "time_step"), [(32, 2e-3), (64, 2e-3), pytest.param(512, 2e-4, marks=slow)]
+    ("num_points", "time_step"), [(32, 2e-3), (64, 2e-3), pytest.param(512, 2e-4, marks=sweep)]
 )
 def test_data_that_are_garbage_never_look_right(num_points, time_step):
     """Almost no viscosity: the finer grid is as wrong as the grid itself."""
@@ -107,12 +107,12 @@ DARCY = [
     ((16, 16), {"smoothness": 4.0}),
     ((16, 16), {"inverse_length": 20.0}),
     ((16, 16), {"tolerance": 0.3}),
-    pytest.param((33, 33), {}, marks=slow),
-    pytest.param((10, 10), {}, marks=slow),
-    pytest.param((48, 48), {"smoothness": 1.2}, marks=slow),
-    pytest.param((48, 48), {"low": 1.0, "high": 100.0}, marks=slow),
-    pytest.param((64, 64), {}, marks=slow),
-    pytest.param((100, 100), {}, marks=slow),
+    pytest.param((33, 33), {}, marks=sweep),
+    pytest.param((10, 10), {}, marks=sweep),
+    pytest.param((48, 48), {"smoothness": 1.2}, marks=sweep),
+    pytest.param((48, 48), {"low": 1.0, "high": 100.0}, marks=sweep),
+    pytest.param((64, 64), {}, marks=sweep),
+    pytest.param((100, 100), {}, marks=sweep),
 ]
 
 
@@ -157,16 +157,16 @@ FLOWS = [
     (16, 0.05, 0.4, 20, 24, "vortex"),
     (12, 0.005, 2.0, 20, 24, "vortex"),  # not resolved
     (16, 0.05, 1.0, 3, 24, "vortex"),  # in time
-    pytest.param(12, 0.005, 2.0, 40, 32, "vortex", marks=slow),  # not resolved
-    pytest.param(16, 0.02, 1.0, 40, 32, "random", marks=slow),  # not resolved
-    pytest.param(16, 0.05, 0.5, 1, 24, "vortex", marks=slow),
-    pytest.param(24, 0.01, 4.0, 80, 48, "vortex", marks=slow),
-    pytest.param(32, 0.02, 1.0, 40, 48, "random", marks=slow),
-    pytest.param(32, 0.02, 1.0, 6, 48, "random", marks=slow),
-    pytest.param(32, 0.01, 6.0, 60, 64, "vortex", marks=slow),
-    pytest.param(20, 0.05, 2.0, 41, 32, "vortex", marks=slow),
-    pytest.param(16, 0.001, 3.0, 60, 48, "vortex", marks=slow),
-    pytest.param(32, 0.1, 1.0, 20, 48, "random", marks=slow),
+    pytest.param(12, 0.005, 2.0, 40, 32, "vortex", marks=sweep),  # not resolved
+    pytest.param(16, 0.02, 1.0, 40, 32, "random", marks=sweep),  # not resolved
+    pytest.param(16, 0.05, 0.5, 1, 24, "vortex", marks=sweep),
+    pytest.param(24, 0.01, 4.0, 80, 48, "vortex", marks=sweep),
+    pytest.param(32, 0.02, 1.0, 40, 48, "random", marks=sweep),
+    pytest.param(32, 0.02, 1.0, 6, 48, "random", marks=sweep),
+    pytest.param(32, 0.01, 6.0, 60, 64, "vortex", marks=sweep),
+    pytest.param(20, 0.05, 2.0, 41, 32, "vortex", marks=sweep),
+    pytest.param(16, 0.001, 3.0, 60, 48, "vortex", marks=sweep),
+    pytest.param(32, 0.1, 1.0, 20, 48, "random", marks=sweep),
 ]
 
 
