@@ -18,6 +18,7 @@ datasets:
     num_samples: 4000
     num_test: 2000
     samples_per_shard: 2000
+    tolerance: 1.0
     dtype: float64
 """
 FILES = (SMOKE, "large_shards.yaml")
