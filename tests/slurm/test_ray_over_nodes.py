@@ -121,7 +121,7 @@ SESSION = """
 import sys
 from cluster.ray_cluster import session
 with session(2, address=sys.argv[1]) as found:
-    print("at", found.address, found.folder.parent, *found.metrics_urls, flush=True)
+    print("at", found.address, found.folder.parents[1], *found.metrics_urls, flush=True)
     sys.stdin.read()
 """
 READ = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=10).read().decode())"
@@ -133,7 +133,8 @@ def test_a_killed_driver_takes_all_nodes_with_it_and_auto_finds_a_running_ray(sl
     def inside(*command: str) -> subprocess.Popen:
         return subprocess.Popen(
             slurm.command(*command, cwd=tmp_path),
-            env=environment(checkout.environment),
+            # A token that others can read, left there by another Ray, would not be used.
+            env=environment(checkout.environment | {"HOME": str(tmp_path)}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -150,7 +151,7 @@ def test_a_killed_driver_takes_all_nodes_with_it_and_auto_finds_a_running_ray(sl
         place = next(x for x in driver.stdout if x.startswith("at "))
         _, address, folder, *urls = place.split()
         assert address.startswith("10.77.0.11:")
-        assert Path(f"{folder}-n2").is_dir()
+        assert Path(f"{folder}-1").is_dir()
         assert running(slurm, "raylet/raylet").keys() == {"n1", "n2"}
         assert len(urls) == 2
         for url in urls:
@@ -166,7 +167,7 @@ def test_a_killed_driver_takes_all_nodes_with_it_and_auto_finds_a_running_ray(sl
             lambda: not any(node.processes() for node in slurm.nodes.values()), "the end of Ray"
         )
         assert slurm.run(*ids).stdout.strip() == job
-        assert not Path(folder).exists() and not Path(f"{folder}-n2").exists()
+        assert not Path(folder).exists() and not Path(f"{folder}-1").exists()
     finally:
         slurm.run("scancel", job)
         holder.communicate(timeout=60)
