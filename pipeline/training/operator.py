@@ -66,7 +66,11 @@ class Task:
         optimizer = AdamW(
             model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        schedule = OneCycleLR(optimizer, settings.learning_rate, self.num_steps, pct_start=_WARMUP)
+        # A rise of one step has no length, by which torch would divide; a cycle of one step ends
+        # before it begins.
+        num_steps = max(2, self.num_steps)
+        rise = _WARMUP if _WARMUP * num_steps > 1 else 0.0
+        schedule = OneCycleLR(optimizer, settings.learning_rate, num_steps, pct_start=rise)
         return optimizer, schedule
 
     def loss(self, model: nn.Module, step: int, rank: int, world_size: int) -> Tensor:

@@ -168,6 +168,20 @@ def test_divergence_names_the_run_and_the_step(make_task):
         run(task, Memory())
 
 
+@pytest.mark.parametrize("epochs", range(1, 8))
+def test_a_run_of_any_length_has_a_schedule(store, epochs):
+    task = operator.Task(operator_run(num_epochs=epochs, batch_size=40), 3, CPU, store)
+    assert task.num_steps == epochs
+    optimizer, schedule = task.configure_optimizer(task.model)
+    rates = []
+    for _ in range(epochs):
+        rates += [optimizer.param_groups[0]["lr"]]
+        optimizer.step()
+        schedule.step()
+    peak = task.run.train.learning_rate
+    assert all(0 < rate <= peak for rate in rates) and max(rates) > 0.5 * peak
+
+
 def test_operator_errors_are_means_over_the_whole_test_split(store):
     task = operator.Task(operator_run(grid_stride=2), 3, CPU, store)
     blocks = [task.store.read_shard("test", i) for i in range(task.store.num_shards("test"))]
