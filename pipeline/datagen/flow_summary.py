@@ -13,7 +13,7 @@ from pipeline.solvers.etdrk import count_steps, kept_modes
 # How `max_error` of a store is meant, beside the number.
 MEANING = (
     "empirical estimate of the largest error of a snapshot, in space and in time and of rounding;"
-    " relative in the L2 norm of the velocity"
+    " relative in the L2 norm of the velocity, for the flow from the first snapshot as stored"
 )
 
 

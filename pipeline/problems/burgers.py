@@ -118,9 +118,7 @@ class Burgers:
         See `burgers_error.estimate`; the inputs say which functions are solved. Heuristic: at
         least half of the true error wherever a test has compared them.
         """
-        double = self._on(2 * self.num_points)
-        half = self._on(max(8, self.num_points // 2))
-        return burgers_error.estimate(inputs, targets, self.time_step, half.solve, double.solve)
+        return burgers_error.estimate(inputs, targets, self._num_steps, self._solve_elsewhere)
 
     def error(self, inputs: np.ndarray, targets: np.ndarray) -> float:
         """Return the largest of `errors`: here the inputs alone say which functions they are."""
@@ -130,8 +128,10 @@ class Burgers:
         self, inputs: np.ndarray, targets: np.ndarray, error: float, tolerance: float
     ) -> str:
         """Return in what the estimated `error` of one sample lies, and what lowers it."""
-        if 2 * burgers_error.in_time(inputs, targets, self.time_step, self.solve) > error:
-            step = self.time_step / 2 ** math.ceil(math.log2(error / tolerance) / etdrk.ORDER)
+        steps = self._num_steps
+        if 2 * burgers_error.in_time(inputs, targets, steps, self._solve_elsewhere) > error:
+            halvings = math.ceil(math.log2(error / tolerance) / etdrk.ORDER)
+            step = self.final_time / steps / 2**halvings
             return f"in time; use a smaller time_step ({step:.2g})"
         # What resolves the shocks of these inputs to 1e-5: one point for each ν of length.
         points = 2 ** math.ceil(math.log2(max(2 * self.num_points, 1 / self.viscosity)))
@@ -139,8 +139,14 @@ class Burgers:
         grid = f"a finer grid ({points}) or " if points <= _MOST_POINTS else ""
         return f"in space; use {grid}a larger viscosity ({viscosity:.2g})"
 
-    def _on(self, num_points: int) -> "Burgers":
-        return Burgers(self._problem, (num_points,))
+    @property
+    def _num_steps(self) -> int:
+        return etdrk.count_steps(self.final_time, self.time_step)
+
+    def _solve_elsewhere(self, inputs: np.ndarray, num_steps: int) -> np.ndarray:
+        """Return u(·, T) on the grid of `inputs`, (n, 1, any N), after `num_steps` steps."""
+        there = Burgers(self._problem, inputs.shape[2:])
+        return there.solve(inputs, self.final_time / num_steps)
 
     def residual(
         self, before: np.ndarray, now: np.ndarray, after: np.ndarray, step: float
