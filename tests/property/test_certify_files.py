@@ -271,10 +271,10 @@ def test_an_interrupt_is_one_line_and_leaves_the_state(tmp_path, jobs):
     good, state = tmp_path / "good.json", tmp_path / "state.json"
     good.write_bytes(GOOD)
     script = (
-        "import os, sys, time; os.sched_getaffinity = lambda _: {0, 1};"
+        "import os, signal, sys; os.sched_getaffinity = lambda _: {0, 1};"
         "from pipeline.certify import bernstein, __main__ as program; prove = bernstein.prove;\n"
-        "def slow(*a): time.sleep(0.05); return prove(*a)\n"
-        "bernstein.prove = slow; sys.exit(program.main(sys.argv[1:]))"
+        "def held(*a): os.path.exists(sys.argv[3]) and signal.pause(); return prove(*a)\n"
+        "bernstein.prove = held; sys.exit(program.main(sys.argv[1:]))"
     )
     line = [sys.executable, "-c", script, good, "--state", state, "--jobs", str(jobs)]
     process = subprocess.Popen(
