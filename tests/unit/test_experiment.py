@@ -112,7 +112,7 @@ def test_aliases_within_aliases_are_counted_and_not_written_out(tmp_path):
         ("viscosity: 0.05", "viscosity: 1e3", "5: datasets.b.problem.viscosity: expected a number"
          " above 0, got '1e3'; write 1.0e+3"),
         ("viscosity: 0.05", "viscosity: .inf", "5: datasets.b.problem.viscosity: expected a number"
-         " above 0, got inf"),
+         " above 0 and at most 1e+06, got inf"),
         ("viscosity: 0.05", "viscosity: .nan", "5: datasets.b.problem.viscosity: expected a number"
          " above 0, got nan"),
         ("grid: [64]", "grid: 64", "6: datasets.b.grid: expected a list [...], each a whole number"
