@@ -130,7 +130,7 @@ def _remedy(degree: int, precision_bits: int) -> str:
     if degree == 3:
         return "raise precision_bits"
     if precision_bits < _PATH_BITS:
-        return f"raise precision_bits to {_PATH_BITS} or, where that does not help, lower the degree"
+        return f"raise precision_bits to {_PATH_BITS}; where that does not help, lower the degree"
     return "lower the degree (more precision_bits do not help)"
 
 

@@ -141,9 +141,9 @@ class Expected:
             if word == "at least" and 0 < limit <= _REMOTE_BELOW:
                 is_told = is_number and 0 < value < limit
                 word, limit = (word, limit) if is_told else ("above", 0)
-            if word in ("at most", "below") and limit >= _REMOTE_ABOVE:
-                if not (is_number and value > limit):
-                    continue
+            is_remote = word in ("at most", "below") and limit >= _REMOTE_ABOVE
+            if is_remote and not (is_number and value > limit):
+                continue
             words.append(f"{word} {f'{limit + step:,}' if whole else f'{limit:g}'}")
         if not words:
             return ""

@@ -1,9 +1,8 @@
+import re
 from fractions import Fraction
 from math import pi
 
 import mpmath
-import re
-
 import pytest
 from flint import arb, ctx
 
@@ -218,7 +217,7 @@ def test_too_few_bits_are_an_error_not_a_wrong_bound():
     ("dim", "degree", "bits", "remedy"),
     [
         (24, 3, 64, "raise precision_bits"),
-        (1, 15, 128, "raise precision_bits to 192 or, where that does not help, lower the degree"),
+        (1, 15, 128, "raise precision_bits to 192; where that does not help, lower the degree"),
         (1, 15, 192, "lower the degree (more precision_bits do not help)"),
     ],
 )
