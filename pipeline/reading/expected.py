@@ -126,7 +126,7 @@ class Expected:
 
         Limits that no sensible value comes near are told where `value` is beyond them.
         """
-        limits = {type(x): getattr(x, type(x).__name__.lower(), None) for x in self.metadata}
+        limits: dict[type, Any] = {type(x): x for x in self.metadata}
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         words = []
         for kind, word, step in (
@@ -137,7 +137,7 @@ class Expected:
         ):
             if kind not in limits:
                 continue
-            limit = limits[kind]
+            limit = getattr(limits[kind], kind.__name__.lower())
             if word == "at least" and 0 < limit <= _REMOTE_BELOW:
                 is_told = is_number and 0 < value < limit
                 word, limit = (word, limit) if is_told else ("above", 0)

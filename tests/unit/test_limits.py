@@ -7,6 +7,7 @@ import math
 import re
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,11 @@ import torch
 from pydantic import BaseModel, ValidationError
 
 from pipeline import config, experiment, limits
-from pipeline.errors import ConfigError, PipelineError
+from pipeline.errors import CheckpointError, ConfigError, PipelineError
 from pipeline.experiment import parse_run
 from pipeline.reading.expected import Expected
 from pipeline.training import pinn
+from pipeline.training.checkpoint import read_description
 from pipeline.training.loop import train
 from pipeline.training.step import Alone
 
@@ -251,3 +253,11 @@ def test_as_many_steps_as_are_let_in_are_let_in():
 def test_the_seeds_at_the_limits_are_taken(value):
     found = experiment.validate({"schema_version": 1, "seed": value})
     assert json.loads(found.model_dump_json())["seed"] == value
+
+
+def test_a_long_path_is_cut_and_shown_without_control_characters():
+    with pytest.raises(CheckpointError) as caught:
+        read_description(Path("a" * 3000))
+    assert len(str(caught.value)) < 400
+    with pytest.raises(CheckpointError, match=r"^\\x1b\[31m: expected a checkpoint folder"):
+        read_description(Path("\x1b[31m"))
