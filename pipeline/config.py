@@ -5,20 +5,19 @@ nothing heavier.
 """
 
 import json
+import unicodedata
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
     Strict,
     Tag,
     ValidationError,
@@ -29,13 +28,41 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from pipeline.limits import (
+    Directions,
+    GridPoints,
+    InverseLength,
+    Layers,
+    LearningRate,
+    Magnitude,
+    Processes,
+    RadiusExponent,
+    RateFactor,
+    Relative,
+    Repeats,
+    Seed,
+    Size,
+    Smoothness,
+    Snapshots,
+    Steps,
+    TestPoints,
+    Time,
+    Viscosity,
+    Wavenumber,
+    WeightDecay,
+    too_many_steps,
+    too_viscous,
+)
+
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_\-]*"
 # A file system takes 255 bytes; ours add at most `.zarr.partial.lock` and a temporary suffix.
 MAX_NAME_LENGTH = 100
+# Linux takes 4,096 bytes, and files lie below the path.
+MAX_PATH_LENGTH = 4_000
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", max_length=MAX_NAME_LENGTH)]
 # Its own and not the experiment's, so that experiments of different seeds share a data set.
 DataSeed = Annotated[
-    NonNegativeInt,
+    Seed,
     Field(description="seed of the random inputs; the experiment's seed does not touch them"),
 ]
 
@@ -59,9 +86,35 @@ class Frozen(BaseModel):
 
 
 # YAML has no tuples and no paths: what stands for them is converted, the items of tuples are not.
-Grid = Annotated[tuple[Annotated[int, Field(ge=8)], ...], Strict(False)]
-Modes = Annotated[tuple[PositiveInt, ...], Strict(False)]
-File = Annotated[Path, Strict(False)]
+Grid = Annotated[tuple[GridPoints, ...], Strict(False)]
+Modes = Annotated[tuple[Size, ...], Strict(False)]
+
+
+def _check_path(value: Path) -> Path:
+    # A file system takes no NUL and no lone surrogate, and a terminal obeys control characters.
+    is_odd = any(unicodedata.category(x) in ("Cc", "Cs") for x in str(value))
+    if is_odd or len(str(value)) > MAX_PATH_LENGTH:
+        raise PydanticCustomError(
+            "path", f"expected a path of at most {MAX_PATH_LENGTH:,} characters that can be shown"
+        )
+    return value
+
+
+def _check_whole(value: Any) -> Any:
+    # Of a Literal pydantic asks for equality alone, and in Python 1 == 1.0 == True.
+    if type(value) in (bool, float):
+        raise PydanticCustomError("whole", "expected a whole number")
+    return value
+
+
+File = Annotated[Path, Strict(False), AfterValidator(_check_path)]
+Whole = BeforeValidator(_check_whole)
+
+
+def _refuse(*mistakes: str) -> None:
+    """Raise unless all mistakes are empty; each is "key: expected ..., got ..."."""
+    if any(mistakes):
+        raise ValueError("\n".join(filter(None, mistakes)))
 
 
 # --- datasets -----------------------------------------------------------------------------------
@@ -76,9 +129,18 @@ class Burgers(Frozen):
     default_tolerance: ClassVar[float] = 1.0e-4
 
     kind: Literal["burgers"]
-    viscosity: PositiveFloat
-    final_time: PositiveFloat = 1.0
-    time_step: PositiveFloat = 2.0e-3
+    viscosity: Viscosity
+    final_time: Time = 1.0
+    time_step: Time = 2.0e-3
+
+    @model_validator(mode="after")
+    def _can_be_solved(self) -> "Burgers":
+        # exp(-4π²) = 7e-18.
+        _refuse(
+            too_many_steps(self.final_time, self.time_step),
+            too_viscous(self.viscosity, self.final_time, 1.0, "4π² "),
+        )
+        return self
 
 
 class Darcy(Frozen):
@@ -90,11 +152,11 @@ class Darcy(Frozen):
     default_tolerance: ClassVar[float] = 0.1
 
     kind: Literal["darcy"]
-    low: PositiveFloat = 3.0
-    high: PositiveFloat = 12.0
-    smoothness: PositiveFloat = 2.0
-    inverse_length: PositiveFloat = 3.0
-    tolerance: PositiveFloat = 1.0e-10
+    low: Magnitude = 3.0
+    high: Magnitude = 12.0
+    smoothness: Smoothness = 2.0
+    inverse_length: InverseLength = 3.0
+    tolerance: Annotated[float, Field(ge=1e-30, le=1.0)] = 1.0e-10
 
 
 class TaylorGreen(Frozen):
@@ -107,8 +169,8 @@ class DecayingTurbulence(Frozen):
     """A random solenoidal field, E(k) ∝ k⁴ exp(-2 (k/peak_wavenumber)²), drawn from the seed."""
 
     kind: Literal["decaying_turbulence"]
-    energy: PositiveFloat = 0.5
-    peak_wavenumber: PositiveFloat = 3.0
+    energy: Magnitude = 0.5
+    peak_wavenumber: Wavenumber = 3.0
 
 
 class NavierStokes(Frozen):
@@ -118,14 +180,23 @@ class NavierStokes(Frozen):
     default_tolerance: ClassVar[float] = 0.2
 
     kind: Literal["navier_stokes"]
-    viscosity: PositiveFloat
+    viscosity: Viscosity
     initial: Annotated[TaylorGreen | DecayingTurbulence, Field(discriminator="kind")]
-    final_time: PositiveFloat
-    time_step: PositiveFloat = 0.02
+    final_time: Time
+    time_step: Time = 0.02
+
+    @model_validator(mode="after")
+    def _can_be_solved(self) -> "NavierStokes":
+        # exp(-80) = 2e-35 is the end of single precision.
+        _refuse(
+            too_many_steps(self.final_time, self.time_step),
+            too_viscous(self.viscosity, self.final_time, 80.0, ""),
+        )
+        return self
 
 
 Tolerance = Annotated[
-    PositiveFloat | None,
+    Relative | None,
     Field(
         description=(
             "Largest estimated error of a sample or snapshot, in space and in time, relative in"
@@ -145,9 +216,9 @@ class Dataset(Frozen):
 
     problem: DataProblem
     grid: Grid
-    num_samples: PositiveInt
-    num_test: PositiveInt
-    samples_per_shard: PositiveInt = 100
+    num_samples: Size
+    num_test: Size
+    samples_per_shard: Size = 100
     seed: DataSeed = 0
     dtype: Literal["float32", "float64"] = "float32"
     tolerance: Tolerance = None
@@ -187,8 +258,8 @@ class Trajectory(Frozen):
 
     problem: NavierStokes
     grid: Grid
-    num_snapshots: PositiveInt
-    ranks: PositiveInt = 2
+    num_snapshots: Snapshots
+    ranks: Processes = 2
     seed: DataSeed = 0
     dtype: Literal["float32", "float64"] = "float32"
     tolerance: Tolerance = None
@@ -229,7 +300,7 @@ AnyDataset = Annotated[
 class InSpace(Frozen):
     """A problem in `dim` axes of space."""
 
-    dim: PositiveInt
+    dim: Size
 
     @property
     def num_inputs(self) -> int:
@@ -255,9 +326,9 @@ class Inseparable(InSpace):
     bodies: ClassVar[int]
 
     equation: Literal["poisson", "allen_cahn", "sine_gordon"] = "sine_gordon"
-    coefficient_seed: NonNegativeInt = 0
+    coefficient_seed: Seed = 0
     zero_sum: bool = True
-    radius_exponent: PositiveFloat = 1.0
+    radius_exponent: RadiusExponent = 1.0
 
     @model_validator(mode="after")
     def _enough_axes(self) -> "Inseparable":
@@ -290,7 +361,7 @@ class Parabolic(InTime):
     """Semilinear heat equation with a published value at (0.3, 0), known in four dimensions."""
 
     kind: Literal["parabolic"]
-    dim: Literal[10, 100, 1000, 10_000]
+    dim: Annotated[Literal[10, 100, 1000, 10_000], Whole]
     equation: Literal["heat", "allen_cahn", "sine_gordon"]
 
 
@@ -303,11 +374,11 @@ class HJB(InTime):
 
     kind: Literal["hjb"]
     equation: Literal["lqg", "rosenbrock", "lin"] = "lqg"
-    mu: PositiveFloat = 1.0
+    mu: Magnitude = 1.0
     points: Literal["normal", "paths"] = "normal"
-    coefficient_seed: NonNegativeInt = 0
-    reference_samples: Annotated[int, Field(ge=2)] = 4096
-    reference_seed: NonNegativeInt = 0
+    coefficient_seed: Seed = 0
+    reference_samples: Annotated[int, Field(ge=2, le=10**8)] = 4096
+    reference_seed: Seed = 0
 
     @model_validator(mode="after")
     def _has_neighbours(self) -> "HJB":
@@ -327,14 +398,14 @@ class FokkerPlanck(InTime):
     """Log-density of an anisotropic Ornstein–Uhlenbeck process up to t = 1."""
 
     kind: Literal["fokker_planck"]
-    coefficient_seed: NonNegativeInt = 0
+    coefficient_seed: Seed = 0
 
 
 class Schroedinger(InSpace):
     """Ground state of an anisotropic harmonic oscillator, in log form, on a ball."""
 
     kind: Literal["schroedinger"]
-    coefficient_seed: NonNegativeInt = 0
+    coefficient_seed: Seed = 0
 
 
 PinnProblem = Annotated[
@@ -350,8 +421,8 @@ class MLP(Frozen):
     """
 
     kind: Literal["mlp"]
-    width: PositiveInt = 128
-    depth: Annotated[int, Field(ge=2)] = 4
+    width: Size = 128
+    depth: Annotated[int, Field(ge=2, le=10_000)] = 4
     skip: Literal["none", "linear", "quadratic"] = "none"
 
 
@@ -360,50 +431,50 @@ class FNO(Frozen):
 
     kind: Literal["fno"]
     modes: Modes
-    width: PositiveInt = 64
-    depth: PositiveInt = 4
+    width: Size = 64
+    depth: Layers = 4
 
 
 class SDGD(Frozen):
     """Sample `sampled_axes` coordinates of the Laplacian a step, without replacement."""
 
     kind: Literal["sdgd"]
-    sampled_axes: PositiveInt = 16
+    sampled_axes: Size = 16
 
 
 class Full(Frozen):
     """The naive baseline: every coordinate of the Laplacian, `chunk` at a time."""
 
     kind: Literal["full"]
-    chunk: PositiveInt = 50
+    chunk: Size = 50
 
 
 class DoubleBackward(Frozen):
     """The axes of SDGD by reverse over reverse mode, axis by axis, as one writes it in PyTorch."""
 
     kind: Literal["double_backward"]
-    sampled_axes: PositiveInt = 16
+    sampled_axes: Size = 16
 
 
 class Jet(Frozen):
     """The axes of SDGD by nested forward mode, for any network."""
 
     kind: Literal["jet"]
-    sampled_axes: PositiveInt = 16
+    sampled_axes: Size = 16
 
 
 class Taylor(Frozen):
     """STDE's sparse directions: basis vectors drawn without replacement, as SDGD draws them."""
 
     kind: Literal["taylor"]
-    num_directions: PositiveInt = 16
+    num_directions: Size = 16
 
 
 class Hutchinson(Frozen):
     """Hutchinson: `num_directions` random directions in all of space a step."""
 
     kind: Literal["hutchinson"]
-    num_directions: PositiveInt = 16
+    num_directions: Directions = 16
     distribution: Literal["rademacher", "gaussian"] = "rademacher"
 
 
@@ -417,8 +488,8 @@ class Auto(Frozen):
     """exact_gram where it applies and a step is at most `max_slowdown` times slower, else sdgd."""
 
     kind: Literal["auto"]
-    sampled_axes: PositiveInt = 16
-    max_slowdown: PositiveFloat = 8.0
+    sampled_axes: Size = 16
+    max_slowdown: Magnitude = 8.0
 
 
 AnyEstimator = SDGD | Full | DoubleBackward | Jet | Taylor | Hutchinson | ExactGram | Auto
@@ -437,8 +508,8 @@ def _check_workers(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     return found
 
 
-_Range = Annotated[tuple[PositiveInt, PositiveInt], Strict(False)]
-Workers = Annotated[PositiveInt | _Range, WrapValidator(_check_workers)]
+_Range = Annotated[tuple[Processes, Processes], Strict(False)]
+Workers = Annotated[Processes | _Range, WrapValidator(_check_workers)]
 
 
 class TrainSettings(Frozen):
@@ -453,11 +524,11 @@ class TrainSettings(Frozen):
         {"num_workers", "checkpoint_every", "evaluate_every"}
     )
 
-    learning_rate: PositiveFloat = 1.0e-3
-    batch_size: PositiveInt = 20
+    learning_rate: LearningRate = 1.0e-3
+    batch_size: Size = 20
     num_workers: Workers = 2
-    checkpoint_every: PositiveInt = 200
-    evaluate_every: PositiveInt = 200
+    checkpoint_every: Steps = 200
+    evaluate_every: Steps = 200
     precision: Literal["float32", "bfloat16"] = "float32"
 
     @property
@@ -488,7 +559,7 @@ class Adam(Frozen):
 
     kind: Literal["adam"]
     decay: Literal["cosine", "linear"] = "cosine"
-    first_layer_rate: PositiveFloat = 1.0
+    first_layer_rate: RateFactor = 1.0
 
 
 class Kaczmarz(Frozen):
@@ -501,8 +572,8 @@ class Kaczmarz(Frozen):
 
     kind: Literal["kaczmarz"]
     network_after: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
-    damping: PositiveFloat = 1.0e-4
-    quadratic_weight: PositiveFloat | None = None
+    damping: Relative = 1.0e-4
+    quadratic_weight: Magnitude | None = None
 
 
 Optimizer = Annotated[Adam | Kaczmarz, Field(discriminator="kind")]
@@ -518,11 +589,11 @@ class EarlyStopping(Frozen):
     takes `index_sets` independent index sets a point.
     """
 
-    patience: PositiveInt
+    patience: Steps
     min_delta: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01
-    min_steps: NonNegativeInt = 0
-    num_points: Annotated[int, Field(ge=16)] = 1024
-    index_sets: Annotated[int, Field(ge=2)] = 4
+    min_steps: Annotated[int, Field(ge=0, le=10**9)] = 0
+    num_points: Annotated[int, Field(ge=16, le=10**8)] = 1024
+    index_sets: Annotated[int, Field(ge=2, le=10_000)] = 4
 
 
 class PinnTraining(TrainSettings):
@@ -538,11 +609,11 @@ class PinnTraining(TrainSettings):
 
     neutral: ClassVar[frozenset[str]] = TrainSettings.neutral | {"compile"}
 
-    num_steps: PositiveInt
-    batch_size: PositiveInt = 100
-    num_test_points: PositiveInt = 20_000
+    num_steps: Steps
+    batch_size: Size = 100
+    num_test_points: TestPoints = 20_000
     loss: Literal["squared", "unbiased"] = "squared"
-    index_sets: PositiveInt = 1
+    index_sets: Repeats = 1
     optimizer: Optimizer = Adam(kind="adam")
     shard: Literal["points", "axes"] = "points"
     early_stopping: EarlyStopping | None = None
@@ -556,9 +627,9 @@ class PinnTraining(TrainSettings):
 class OperatorTraining(TrainSettings):
     """Adam on stored samples; `batch_size` samples a step over all workers."""
 
-    num_epochs: PositiveInt
-    weight_decay: NonNegativeFloat = 1.0e-4
-    grid_stride: PositiveInt = 1
+    num_epochs: Steps
+    weight_decay: WeightDecay = 1.0e-4
+    grid_stride: Size = 1
 
 
 class PinnRun(Frozen):
@@ -748,9 +819,13 @@ Formulation = TwoPoint | ThreePoint
 
 
 class SolverSettings(Frozen):
-    """Precision of the solver; the verifier does not depend on it."""
+    """Precision of the solver; the verifier does not depend on it.
 
-    precision_bits: Annotated[int, Field(ge=64, le=65536)] = 512
+    84 bits are the fewest that a search of any dimension and degree ends with, 112 enough for the
+    lowest degree of all dimensions; high degrees want more.
+    """
+
+    precision_bits: Annotated[int, Field(ge=84, le=65536)] = 512
 
 
 class Bound(Frozen):
@@ -769,9 +844,9 @@ class Experiment(Frozen):
     Its results lie in `results/<name>`; without a name, in one called after the last file.
     """
 
-    schema_version: Literal[1]
+    schema_version: Annotated[Literal[1], Whole]
     name: Name | None = None
-    seed: NonNegativeInt
+    seed: Seed
     datasets: dict[Name, AnyDataset] = {}
     runs: dict[Name, Run] = {}
     bounds: dict[Name, Bound] = {}

@@ -24,6 +24,7 @@ from pipeline.config import (
     OperatorRun,
     PinnRun,
 )
+from pipeline.reading.words import show
 
 # A few more ranks than cores are slower, not wrong.
 _RANKS_A_CORE = 4
@@ -162,7 +163,7 @@ def _too_large(path: list[int | str], needs: list[Need], room: Room) -> Iterator
             yield Misfit(
                 [*path, *need.key.split(".")],
                 f"expected what fits into the {_gib(room.memory)} of {room.owner}, got"
-                f" {need.value}, which needs at least {_gib(need.size)} for {need.what}",
+                f" {show(need.value)}, which needs at least {_gib(need.size)} for {need.what}",
             )
             return
 

@@ -88,11 +88,12 @@ def _complaint(detail: Mapping[str, Any], at: _Found) -> Complaint:
         given = show(value["kind"], 60) if "kind" in value else "nothing; the key has no default"
         text = f"expected {choice(known)}, got {given}{nearest(value.get('kind'), known)}"
         return Complaint([*path, "kind"], text)
-    if kind == "workers":
+    if kind in ("workers", "path"):
         return Complaint(path, f"{context.get('what', detail['msg'])}, got {show(value)}")
     if expected is None:
         return Complaint(path, f"{cut(detail['msg'], 100)}, got {show(value)}")
     if kind == "missing":
         return Complaint(path, f"expected {expected.words}, got nothing; the key has no default")
     got = path[-1] if at.is_name else value
-    return Complaint(path, f"expected {expected.words}, got {show(got)}{expected.remedy(got)}")
+    words = expected.words_for(got)
+    return Complaint(path, f"expected {words}, got {show(got)}{expected.remedy(got)}")

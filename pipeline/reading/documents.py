@@ -26,6 +26,8 @@ from pipeline.reading.words import cut, dotted, show
 MOST_BYTES = 100_000_000
 # libyaml builds nodes by recursion without a limit, and dies of some 100,000 levels.
 _SAFE_DEPTH = 400
+_PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _Fast: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -57,9 +59,9 @@ class Document:
 
     @cached_property
     def _root(self) -> yaml.Node | None:
-        """The graph of nodes; JSON is YAML but for rare escapes, and then there are no lines."""
+        """The graph of nodes; JSON is YAML but for the pairs that stand for rare characters."""
         try:
-            loader = _loader(self.text)
+            loader = _loader(_PAIR.sub(lambda pair: json.loads(f'"{pair[0]}"'), self.text))
             root: yaml.Node | None = loader.get_single_node()
             # Merged keys then stand before a mapping's own.
             if root is not None:
@@ -136,9 +138,13 @@ def _json(text: str) -> Any:
     if not text.lstrip().startswith(("{", "[")) or _levels(text) > MOST_LEVELS:
         return None
     try:
-        return json.loads(text, object_pairs_hook=unique)
+        content = json.loads(text, object_pairs_hook=unique)
+        if _SURROGATE.search(text):
+            # Half of a pair is no character; YAML names its line.
+            json.dumps(content, ensure_ascii=False).encode()
     except (ValueError, RecursionError, _Twice):
         return None
+    return content
 
 
 def _yaml(name: str, text: str) -> Any:
@@ -150,7 +156,7 @@ def _yaml(name: str, text: str) -> Any:
         raise ConfigError(_syntax(name, text, error)) from None
     except RecursionError:
         raise ConfigError(
-            f"{name}: expected at most {MOST_LEVELS} levels of keys, got more"
+            f"{name}:{_deep_line(text)}: expected at most {MOST_LEVELS} levels of keys, got more"
         ) from None
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{name}: expected YAML, got: {cut(str(error))}") from None
@@ -182,6 +188,19 @@ def _levels(text: str) -> int:
     """Return how many brackets are open at most, those within text counted too."""
     steps = (1 if x in "[{" else -1 for x in re.findall(r"[\[\]{}]", text))
     return max(accumulate(steps), default=0)
+
+
+def _deep_line(text: str) -> int:
+    """Return the first line with too many open brackets, or an indent or marks as deep."""
+    is_open = 0
+    for number, line in enumerate(text.split("\n"), start=1):
+        if len(re.match(r"[ \-?:\t]*", line)[0]) > MOST_LEVELS:  # type: ignore[index]
+            return number
+        steps = [1 if x in "[{" else -1 for x in re.findall(r"[\[\]{}]", line)]
+        if is_open + max(accumulate(steps), default=0) > MOST_LEVELS:
+            return number
+        is_open += sum(steps)
+    return 1
 
 
 def _line(root: yaml.Node, path: Sequence[int | str]) -> int:
@@ -222,6 +241,11 @@ def _syntax(name: str, text: str, error: yaml.MarkedYAMLError) -> str:
         return f"{where}: expected one document, got a second one after '---'; use one file each"
     if "mapping values are not allowed" in problem:
         return f"{where}: expected `key: value` in a line of its own, got {found}"
+    if "escape" in problem or "hexdec" in problem:
+        return (
+            f"{where}: expected a character, or an escape of one (\\n, \\u00e9), between quotes,"
+            f" got {found}"
+        )
     if mark and mark.line >= len(lines) or (mark and not "".join(lines[number + 1 :]).strip()):
         start = error.context_mark.line + 1 if error.context_mark else number + 1
         opened = f" from line {start}" if start <= number else ""
@@ -235,15 +259,16 @@ def _syntax(name: str, text: str, error: yaml.MarkedYAMLError) -> str:
 
 def _unbuilt(name: str, text: str, root: yaml.Node, error: Exception) -> str:
     """Return one line for a value that does not fit its tag."""
-    for node in scalars(root):
+    for path, node in scalars(root):
         try:
             yaml.SafeLoader("").construct_object(node)
         except Exception:
             tag = node.tag.removeprefix("tag:yaml.org,2002:")
-            return (
-                f"{name}:{node.start_mark.line + 1}: expected a number, text or true/false,"
-                f" got {show(node.value)} read as {cut(tag, 40)}; quote it if it is text"
+            text = (
+                f"expected a number, text or true/false, got {show(node.value)} read as"
+                f" {cut(tag, 40)}; quote it if it is text"
             )
+            return _said(name, Mistake(node.start_mark.line + 1, path, text))
     mark = getattr(error, "problem_mark", None)
     where = f"{name}:{mark.line + 1}" if mark else name
     said = str(getattr(error, "problem", None) or error)

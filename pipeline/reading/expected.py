@@ -10,9 +10,11 @@ import annotated_types
 from pydantic import BaseModel, Tag
 from pydantic.fields import FieldInfo
 
-from pipeline.reading.words import choice, nearest
+from pipeline.reading.words import choice, nearest, show
 
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+# Limits that only keep out what never ends or overflows.
+_REMOTE_BELOW, _REMOTE_ABOVE = 1e-5, 100_000
 
 
 class Expected:
@@ -82,16 +84,20 @@ class Expected:
     @property
     def words(self) -> str:
         """What is expected, to stand after "expected"."""
-        words = self._words()
+        return self.words_for(None)
+
+    def words_for(self, value: Any) -> str:
+        """Return what is expected where `value` was found."""
+        words = self._words(value)
         return f"{words}, or null" if self.is_optional else words
 
-    def _words(self) -> str:
+    def _words(self, value: Any) -> str:
         if self.type is bool:
             return "true or false"
         if self.type is int:
-            return f"a whole number{self._bounds(whole=True)}"
+            return f"a whole number{self._bounds(value, whole=True)}"
         if self.type is float:
-            return f"a number{self._bounds(whole=False)}"
+            return f"a number{self._bounds(value, whole=False)}"
         if self.type is str:
             most = [x.max_length for x in self.metadata if isinstance(x, annotated_types.MaxLen)]
             return (
@@ -115,9 +121,13 @@ class Expected:
             return f"keys below it: {known}"
         return "another kind of value"
 
-    def _bounds(self, *, whole: bool) -> str:
-        """Return the limits of a number, " of at least 1 and at most 48"."""
-        limits = {type(x): x for x in self.metadata}
+    def _bounds(self, value: Any, *, whole: bool) -> str:
+        """Return the limits of a number, " of at least 1 and at most 48".
+
+        Limits that no sensible value comes near are told where `value` is beyond them.
+        """
+        limits: dict[type, Any] = {type(x): x for x in self.metadata}
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
         words = []
         for kind, word, step in (
             (annotated_types.Ge, "at least", 0),
@@ -125,9 +135,16 @@ class Expected:
             (annotated_types.Le, "at most", 0),
             (annotated_types.Lt, "at most" if whole else "below", -1),
         ):
-            if kind in limits:
-                value = getattr(limits[kind], kind.__name__.lower())
-                words.append(f"{word} {value + step if whole else value:g}")
+            if kind not in limits:
+                continue
+            limit = getattr(limits[kind], kind.__name__.lower())
+            if word == "at least" and 0 < limit <= _REMOTE_BELOW:
+                is_told = is_number and 0 < value < limit
+                word, limit = (word, limit) if is_told else ("above", 0)
+            is_remote = word in ("at most", "below") and limit >= _REMOTE_ABOVE
+            if is_remote and not (is_number and value > limit):
+                continue
+            words.append(f"{word} {f'{limit + step:,}' if whole else f'{limit:g}'}")
         if not words:
             return ""
         of = " of" if words[0].startswith("at ") else ""
@@ -135,22 +152,29 @@ class Expected:
 
     def remedy(self, value: Any) -> str:
         """Return "; what to write instead" where the value shows what was meant."""
-        takes_text = self.type in (str, Path) or self.origin is Literal
+        is_choice = self.origin is Literal and isinstance(self.arguments[0], str)
+        takes_text = self.type in (str, Path) or is_choice
         if value is None:
             return "; indent what belongs below it, or remove the key"
         if isinstance(value, bool) and takes_text:
             return "; YAML reads yes, no, on and off so: write text in quotes"
         if isinstance(value, datetime.date) and takes_text:
             return "; write text in quotes"
-        if isinstance(value, float) and self.type is int and value.is_integer():
+        if isinstance(value, float) and self._takes_whole(value):
             return f"; write {int(value)}"
         if isinstance(value, str) and self.type in (int, float) and len(value) < 40:
             return self._number(value)
         if isinstance(value, int | float) and self.origin is tuple:
-            return f"; write [{value}]"
+            return f"; write [{show(value, 60)}]" if abs(value) < _REMOTE_ABOVE else ""
         if isinstance(value, str) and self.origin is Literal:
             return nearest(value, self.arguments)
         return ""
+
+    def _takes_whole(self, value: float) -> bool:
+        """Return whether the whole number that `value` is equal to may stand here."""
+        if not value.is_integer() or abs(value) >= 2**53:
+            return False
+        return self.type is int or (self.origin is Literal and int(value) in self.arguments)
 
     def _number(self, text: str) -> str:
         """Return how to write the number that `text` says."""

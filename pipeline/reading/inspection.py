@@ -9,7 +9,9 @@ import yaml
 from pipeline.reading.words import cut, show
 
 _TAG = "tag:yaml.org,2002:"
-_STR, _INT, _FLOAT, _MERGE = (_TAG + x for x in ("str", "int", "float", "merge"))
+_STR, _INT, _FLOAT, _MERGE, _MAP, _SEQ = (
+    _TAG + x for x in ("str", "int", "float", "merge", "map", "seq")
+)
 _KINDS = {"int": "the number", "float": "the number", "timestamp": "the date", "bool": ""}
 MOST_LEVELS = 100
 # What aliases may add to a file: a million nodes, or a hundred times what it says itself.
@@ -41,21 +43,23 @@ def inspect(root: yaml.Node) -> list[Mistake]:
     return inspection.mistakes
 
 
-def scalars(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
-    """Yield the scalar nodes below `root`, each once."""
+def scalars(root: yaml.Node) -> Iterator[tuple[tuple[str, ...], yaml.ScalarNode]]:
+    """Yield the scalar nodes below `root` with the keys that lead to them, each once."""
     seen: set[int] = set()
-    pending = [root]
+    pending: list[tuple[tuple[str, ...], yaml.Node]] = [((), root)]
     while pending:
-        node = pending.pop()
+        path, node = pending.pop()
         if id(node) in seen:
             continue
         seen.add(id(node))
         if isinstance(node, yaml.ScalarNode):
-            yield node
+            yield path, node
         elif isinstance(node, yaml.MappingNode):
-            pending.extend(x for pair in node.value for x in pair)
+            for key, value in node.value:
+                at = (*path, str(key.value))
+                pending += [(at, key), (at, value)]
         else:
-            pending.extend(node.value)
+            pending += [((*path, str(index)), item) for index, item in enumerate(node.value)]
 
 
 class _Extent(NamedTuple):
@@ -93,6 +97,9 @@ class _Inspection:
             self._too_deep(line, path)
             return _Extent(1, 0)
         self.num_nodes += 1
+        if node.tag not in (_MAP, _SEQ):
+            tag = show(node.tag.replace(_TAG, "!!"), 60)
+            self._add(line, path, f"expected a plain list or keys, got the tag {tag}; remove it")
         self._open.add(id(node))
         if isinstance(node, yaml.MappingNode):
             parts = list(self._mapping(node, path))
@@ -122,7 +129,9 @@ class _Inspection:
                 if key.value in seen:
                     self._twice(key, path, seen[key.value])
                 seen.setdefault(key.value, line)
-            elif key.tag != _MERGE:
+            elif key.tag == _MERGE:
+                self._check_merge(key, value, path)
+            else:
                 self._no_name(key, path)
             # The key counts as well: merges copy it.
             part = self.extent(value, (*path, key.value), line)
@@ -139,6 +148,15 @@ class _Inspection:
     def _twice(self, key: yaml.ScalarNode, path: tuple[str, ...], first: int) -> None:
         text = f"expected a key once, got it again (first in line {first + 1}); remove one"
         self._add(key.start_mark.line, (*path, key.value), text)
+
+    def _check_merge(self, key: yaml.ScalarNode, value: yaml.Node, path: tuple[str, ...]) -> None:
+        merged = value.value if isinstance(value, yaml.SequenceNode) else [value]
+        for node in merged:
+            if not isinstance(node, yaml.MappingNode):
+                found = "a list" if isinstance(node, yaml.SequenceNode) else show(node.value, 60)
+                text = f"expected an alias (*name) of keys, or a list of such, got {found}"
+                self._add(key.start_mark.line, (*path, key.value), text)
+                return
 
     def _no_name(self, key: yaml.ScalarNode, path: tuple[str, ...]) -> None:
         kind = key.tag.removeprefix(_TAG)

@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline.config import OperatorRun, PinnRun
 from pipeline.errors import CheckpointError
+from pipeline.reading.words import cut, show
 
 SCHEMA_VERSION = 1
 DESCRIPTION = "model.json"
@@ -35,8 +36,8 @@ def check_checkpoint(path: Path, run: PinnRun | OperatorRun) -> None:
     for key, value in expected.items():
         if found.get(key) != value:
             raise CheckpointError(
-                f"{path}/{DESCRIPTION}: {key}: expected {json.dumps(value)},"
-                f" got {json.dumps(found.get(key))}; {_REMEDY}"
+                f"{cut(str(path))}/{DESCRIPTION}: {key}: expected {json.dumps(value)},"
+                f" got {cut(json.dumps(found.get(key)))}; {_REMEDY}"
             )
 
 
@@ -46,28 +47,28 @@ def read_description(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: a file is missing or damaged, or of another schema version.
     """
-    path = Path(path)
+    path, shown = Path(path), cut(str(path))
     try:
         found = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
         version, size, crc = found["schema_version"], found["size"], found["crc32"]
     except OSError as error:
         raise CheckpointError(
-            f"{path}: expected a checkpoint folder, {DESCRIPTION}: {error.strerror}; {_REMEDY}"
+            f"{shown}: expected a checkpoint folder, {DESCRIPTION}: {error.strerror}; {_REMEDY}"
         ) from None
     except (ValueError, KeyError, TypeError):
-        raise CheckpointError(f"{path}/{DESCRIPTION}: damaged; {_REMEDY}") from None
+        raise CheckpointError(f"{shown}/{DESCRIPTION}: damaged; {_REMEDY}") from None
     if version != SCHEMA_VERSION:
         raise CheckpointError(
-            f"{path}/{DESCRIPTION}: expected schema_version {SCHEMA_VERSION}, got {version};"
+            f"{shown}/{DESCRIPTION}: expected schema_version {SCHEMA_VERSION}, got {show(version)};"
             " train the model again"
         )
     try:
         content = (path / WEIGHTS).read_bytes()
     except OSError as error:
-        raise CheckpointError(f"{path}/{WEIGHTS}: {error.strerror}; {_REMEDY}") from None
+        raise CheckpointError(f"{shown}/{WEIGHTS}: {error.strerror}; {_REMEDY}") from None
     if (len(content), checksum(content)) != (size, crc):
         raise CheckpointError(
-            f"{path}/{WEIGHTS}: expected {size} bytes with CRC-32 {crc},"
+            f"{shown}/{WEIGHTS}: expected {size} bytes with CRC-32 {crc},"
             f" got {len(content)} with {checksum(content)}; the file is damaged"
         )
     return dict(found)

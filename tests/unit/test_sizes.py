@@ -54,7 +54,7 @@ def test_parameters_of_an_operator():
         (pinn(problem={"dim": 10**6}, model={"width": 128}), None),
         (pinn(problem={"dim": 10**12}), "problem.dim"),
         (pinn(model={"width": 10**6}), "model.width"),
-        (pinn(model={"depth": 10**8}), "model.depth"),
+        (pinn(model={"width": 9_999, "depth": 10_000}), "model.depth"),
         (pinn(problem={"dim": 10**5}, model={"skip": "quadratic"}), "problem.dim"),
         (pinn(train={"batch_size": 10**10}), "train.batch_size"),
         (pinn(train={"num_workers": 4}), None),

@@ -1,3 +1,4 @@
+import re
 from fractions import Fraction
 from math import pi
 
@@ -210,6 +211,26 @@ def test_too_few_bits_are_an_error_not_a_wrong_bound():
     with pytest.raises(SolverError, match="raise precision_bits"):
         quadrature = solver.solve(8, 63, 64)
         rounding.certificate(quadrature, precision_bits=64)
+
+
+@pytest.mark.parametrize(
+    ("dim", "degree", "bits", "remedy"),
+    [
+        (24, 3, 64, "raise precision_bits"),
+        (1, 15, 128, "raise precision_bits to 192; where that does not help, lower the degree"),
+        (1, 15, 192, "lower the degree (more precision_bits do not help)"),
+    ],
+)
+def test_what_helps_where_there_is_no_quadrature(dim, degree, bits, remedy):
+    with pytest.raises(SolverError, match=f"found none; {re.escape(remedy)}$"):
+        solver.solve(dim, degree, bits)
+
+
+@pytest.mark.parametrize("dim", [1, 24, 48])
+def test_the_lowest_degree_ends_with_a_certificate_at_112_bits_and_with_none_below_84(dim):
+    formulation = TwoPoint(kind="two_point", dim=dim, degree=3)
+    assert two_point.search(formulation, 112).certificate
+    assert not two_point.search(formulation, 83).certificate
 
 
 def test_known_tables_are_consistent():
