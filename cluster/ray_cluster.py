@@ -8,10 +8,12 @@ of the calling process and goes away with it, even if that is killed (see `ray_r
 
 import logging
 import os
+import re
 import shlex
 import socket
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -50,6 +52,16 @@ _ENVIRONMENT = {
 # Ray's switch for machines that are no cluster, whatever its name says: all of its servers bind
 # to the loopback interface instead of the first public one.
 _LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+# What begins a line of Ray's logs, those of its Python and those of its C++ processes.
+_LOGGED = re.compile(
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+\s+[A-Z]+ (\S+ -- )?|\[\d{4}-\d\d-\d\d [^\]]*\]\s*"
+)
+_QUOTING = re.compile(r"The last \d+ lines of ")
+# Of those, the errors; and how a traceback ends.
+_WRONG = re.compile(
+    r"\S+ \S+\s+(ERROR|CRITICAL|FATAL) |\[\S+ \S+ [EFC] |([a-z_]\w*\.)*[A-Z]\w*(Error|Exception)\b"
+)
 
 
 @dataclass(frozen=True)
@@ -162,17 +174,30 @@ def _quoted_python() -> dict[str, Any]:
 
 def _start(ray: Any, **options: Any) -> Any:
     """Start Ray on this machine; return its context."""
+    begun = time.monotonic()
     try:
         return ray.init(address="local", **options)
     except Exception as error:
-        # It quotes the last words of the process that did not start.
-        lines = [line.strip() for line in str(error).splitlines()]
-        said = next((line for line in reversed(lines) if line), type(error).__name__)
+        said = _why(error) or f"no answer within {time.monotonic() - begun:.0f} s"
         raise ClusterError(
-            f"Ray: expected to start on {socket.gethostname()}, got: {said[:300]}; see that this"
+            f"Ray: expected to start on {socket.gethostname()}, got: {said}; see that this"
             " machine has memory, processes (ulimit -u) and room in /dev/shm and the temporary"
             " folder to spare"
         ) from error
+
+
+def _why(error: Exception) -> str:
+    """Return what Ray says went wrong: its last line, or "" if it quotes a log without an error.
+
+    Of a process that did not start in time it quotes the end of the log, whatever that says: of a
+    log only errors and the last lines of tracebacks count.
+    """
+    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+    if any(_LOGGED.match(line) or _QUOTING.match(line) for line in lines):
+        lines = [_LOGGED.sub("", line) for line in lines if _WRONG.match(line)]
+    elif not lines:
+        lines = [type(error).__name__]
+    return lines[-1][:300] if lines else ""
 
 
 def _connect(ray: Any, address: str, num_cpus: int, quiet: dict[str, Any]) -> Any:
@@ -180,7 +205,7 @@ def _connect(ray: Any, address: str, num_cpus: int, quiet: dict[str, Any]) -> An
     try:
         context = ray.init(address=ray_address.checked(address), **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        cause = str(error).strip().splitlines()[0]
+        cause = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise PipelineError(
             f"Ray at {address}: expected a running Ray, got: {cause};"
             " unset RAY_ADDRESS (and ray_address) to start one here"

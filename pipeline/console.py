@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pipeline import disk, failure, last_words, ownership, terminal
+from pipeline import disk, failure, last_words, ours, ownership, terminal
 from pipeline.errors import PipelineError
 
 
@@ -36,7 +36,8 @@ def stage(log: Path | str, output: Path | str, failed: Path | str | None = None)
         failure.write(record, reason=f"started, and has not ended: killed, or at work; see {log}")
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     # Copied below the level of Python's streams, so that workers' output is caught as well.
-    tee = subprocess.Popen(["tee", str(log)], stdin=subprocess.PIPE, start_new_session=True)
+    _begin(Path(log))
+    tee = subprocess.Popen(["tee", "-a", str(log)], stdin=subprocess.PIPE, start_new_session=True)
     assert tee.stdin is not None
     sys.stdout.flush()
     sys.stderr.flush()
@@ -76,6 +77,12 @@ def stage(log: Path | str, output: Path | str, failed: Path | str | None = None)
         if defect:
             with suppress(OSError), Path(log).open("a", encoding="utf-8") as file:
                 file.write(defect)
+
+
+def _begin(log: Path) -> None:
+    """Begin the log with the line by which the next start knows it as ours (`ours.is_log`)."""
+    with suppress(OSError):  # a full disk: the stage itself has more to say about it
+        log.write_text(f"{ours.LOG_LINE}\n", encoding="utf-8")
 
 
 def _fail(reason: str, record: Path | None) -> None:

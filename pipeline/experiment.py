@@ -188,8 +188,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not found.elsewhere:
             check_room(experiment, layers, room_here())
         files = [Path(found.file), *map(Path, found.overlay)]
-        name = layers[-1].content.get("name")
-        print(summary(experiment, workspace.identify(experiment, files, {}, name).name))
+        owner = workspace.identify(experiment, files, {}, layers[-1])
+        print(summary(experiment, owner.name))
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 1

@@ -4,14 +4,16 @@ Snakemake removes the files that a job makes before it starts the job, so what i
 found now.
 """
 
-import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from pipeline import disk
+from pydantic import BaseModel
+
+from pipeline import disk, failure, ours, workspace
 from pipeline.config import Experiment
 from pipeline.errors import PlaceError
+from pipeline.provenance import is_result_of
 from pipeline.store import place
 
 _FILES: dict[str, Sequence[str]] = {
@@ -25,7 +27,8 @@ _FILES: dict[str, Sequence[str]] = {
     "search": ("candidate.json", "trace.json", "run.json"),
     "certify": ("verdict.json", "run.json"),
 }
-_REPORT = ("summary.parquet", "summary.txt", "report.html", "run.json", "experiment.json")
+_REPORT = ("summary.parquet", "summary.txt", "report.html", "run.json", "incomplete.json")
+_Parts = Mapping[str, Mapping[str, BaseModel]]
 
 
 def check_places(experiment: Experiment, data: Path, results: Path, logs: Path) -> None:
@@ -44,62 +47,109 @@ def check_places(experiment: Experiment, data: Path, results: Path, logs: Path) 
     """
     for folder in (data, results, logs):
         disk.check_folder(folder)
+    known = set()
     for name in experiment.datasets:
-        place.check_place(data / f"{name}.zarr")
-        _check_record(data / f"{name}.run.json")
-        disk.check_file(data / f"{name}.failed.json")
-    names: dict[str, Iterable[str]] = {
+        store = data / f"{name}.zarr"
+        place.check_place(store)
+        records = data / f"{name}.run.json", failure.path(data, "generate", name)
+        for record in records:
+            _check_content(record, ours.is_record, "the record of a data set")
+        _check_content(_lock(place.unfinished(store)), ours.is_lock, "a lock")
+        if any(map(os.path.exists, (*records, store / "zarr.json", place.unfinished(store)))):
+            known.add(name)
+    unknown = [name for name in experiment.datasets if name not in known]
+    _check_logs(logs.parent, {"generate": known}, is_ours=True)
+    _check_logs(logs.parent, {"generate": unknown}, is_ours=False)
+    parts: _Parts = {
         "train": experiment.runs,
         "search": experiment.bounds,
         "certify": experiment.bounds,
     }
-    _check_results(results, names)
-    _check_logs(logs.parent, {"generate": experiment.datasets})
-    _check_logs(logs, names)
+    is_ours = workspace.read(results) is not None
+    _check_results(results, experiment, parts, is_ours)
+    _check_logs(logs, {**parts, "": ["aggregate"]}, is_ours)
 
 
-def _check_results(results: Path, names: dict[str, Iterable[str]]) -> None:
+def _check_results(results: Path, experiment: Experiment, parts: _Parts, is_ours: bool) -> None:
     """Raise unless what lies at the places of results is ours, or nothing.
 
-    Files are known as ours by a record beside them or in the experiment's folder.
+    In a folder whose experiment.json says that it is this experiment's (`is_ours`), it is. Without
+    it, as in results of versions that wrote none, only what a record beside it says is a result of
+    this very experiment: another's would be replaced as well.
     """
-    for child in (*names, "state", "failed"):
+    states = [f"state/{stage}" for stage in parts]
+    for child in (*parts, "failed", "state", *states):
         if os.path.lexists(results / child):
             disk.check_folder(results / child)
-    is_ours = any((results / record).exists() for record in ("experiment.json", "run.json"))
-    folders = [(results / stage / name, _FILES[stage]) for stage in names for name in names[stage]]
-    for folder, files in [(results, _REPORT), *folders]:
-        if not os.path.lexists(folder):
-            continue
-        disk.check_folder(folder)
-        if os.path.lexists(folder / "checkpoint"):
-            disk.check_folder(folder / "checkpoint")
-        for file in files:
-            disk.check_file(folder / file)
-        present = next((file for file in files if (folder / file).exists()), None)
-        if present and not is_ours and not (folder / "run.json").exists():
-            raise PlaceError(
-                f"{folder / present}: expected nothing or a result of this pipeline, got a file"
-                f" without a record of it; move {results} away or give the experiment another name"
-            )
+    is_known = _check_files(results, _REPORT, "aggregate", experiment, experiment.seed, is_ours)
+    is_ours = is_ours or is_known
+    for stage in parts:
+        for name, part in parts[stage].items():
+            folder = results / stage / name
+            _check_files(folder, _FILES[stage], stage, part, experiment.seed, is_ours)
+            record = failure.path(results, stage, name)
+            _check_content(record, None if is_ours else ours.is_record, "the record of a failure")
+            lock = _lock(results / "state" / stage / name)
+            _check_content(lock, None if is_ours else ours.is_lock, "a lock")
 
 
-def _check_logs(logs: Path, names: dict[str, Iterable[str]]) -> None:
-    for stage, parts in names.items():
-        if os.path.lexists(logs / stage):
-            disk.check_folder(logs / stage)
-            for name in parts:
-                disk.check_file(logs / stage / f"{name}.log")
+def _lock(folder: Path) -> Path:
+    """Return the lock of `folder`: see `ownership.alone`."""
+    return folder.with_name(f"{folder.name}.lock")
 
 
-def _check_record(path: Path) -> None:
-    """Raise `PlaceError` unless `path` is free or holds a record of ours, damaged or not."""
-    disk.check_file(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return
-    if not isinstance(content, dict) or "stage" not in content:
+def _check_files(
+    folder: Path, files: Sequence[str], stage: str, part: BaseModel, seed: int, is_ours: bool
+) -> bool:
+    """Return whether a record in `folder` shows its `files` to be results of `part`.
+
+    Raises:
+        PlaceError: there are files, and they are not; or one of them is no file.
+    """
+    if not os.path.lexists(folder):
+        return False
+    for child in (folder, folder / "checkpoint"):
+        if os.path.lexists(child):
+            disk.check_folder(child)
+    for file in files:
+        disk.check_file(folder / file)
+    present = next((file for file in files if (folder / file).exists()), None)
+    if is_ours or present is None:
+        return False
+    remedy = f"move {folder} away or give the experiment another name"
+    names = ("run.json", "incomplete.json") if stage == "aggregate" else ("run.json",)
+    records = (ours.read_record(folder / name, stage) for name in names)
+    record = next((record for record in records if record), None)
+    if record is None:
         raise PlaceError(
-            f"{path}: expected nothing or the record of a data set, got another file; move it away"
+            f"{folder / present}: expected nothing or a result of this pipeline, got a file without"
+            f" a record of it; {remedy}"
         )
+    if record["seed"] != seed or not is_result_of(part, record):
+        raise PlaceError(
+            f"{folder}: expected results of this very experiment, because {workspace.RECORD}, which"
+            " says whose they are, is missing; got those of another configuration or seed;"
+            f" {remedy}"
+        )
+    return True
+
+
+def _check_logs(logs: Path, names: Mapping[str, Iterable[str]], is_ours: bool) -> None:
+    """Raise unless the logs and benchmarks of each stage are ours, or not there."""
+    for stage in names:
+        for folder, ending, recognise, what in (
+            (logs / stage, ".log", ours.is_log, "the log of a stage"),
+            (logs / "benchmark" / stage, ".tsv", ours.is_benchmark, "a table of Snakemake's"),
+        ):
+            if not os.path.lexists(folder):
+                continue
+            disk.check_folder(folder)
+            for name in names[stage]:
+                _check_content(folder / f"{name}{ending}", None if is_ours else recognise, what)
+
+
+def _check_content(path: Path, recognise: Callable[[Path], bool] | None, what: str) -> None:
+    """Raise `PlaceError` unless `path` is free, or a file that is ours; without a test it is."""
+    disk.check_file(path)
+    if recognise and not recognise(path):
+        raise PlaceError(f"{path}: expected nothing or {what}, got another file; move it away")

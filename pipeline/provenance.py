@@ -36,6 +36,7 @@ NEUTRAL = frozenset(
         "pipeline.kept",
         "pipeline.last_words",
         "pipeline.memory",
+        "pipeline.ours",
         "pipeline.ownership",
         "pipeline.private",
         "pipeline.provenance",

@@ -7,6 +7,7 @@ the folder, so that no result is ever replaced by one of another experiment.
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,9 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import disk
+from pipeline import disk, ours
 from pipeline.config import MAX_NAME_LENGTH, Experiment
 from pipeline.errors import ConfigError
+from pipeline.reading.documents import Document
 
 RECORD = "experiment.json"
 # Folders of `results` and `logs` that have another use, today or before experiments had names.
@@ -46,28 +48,38 @@ def identify(
     experiment: Experiment,
     files: Sequence[Path],
     overrides: Mapping[str, Any],
-    own_name: str | None,
+    last: Document | None = None,
 ) -> Identity:
     """Return the identity of `experiment`, read from `files` and then changed by `overrides`.
 
-    The name is the override `name`, else the key `name` of the last file (`own_name`: that of an
-    earlier one names the experiment that the last file changes), else the stem of the last file.
-    Other overrides are told apart by a suffix: `-seed<seed>`, or some digits of their digest.
+    The name is the override `name`, else the key `name` of the `last` file (that of an earlier one
+    names the experiment that the last file changes), else the stem of the last file. Other
+    overrides are told apart by a suffix: `-seed<seed>`, or some digits of their digest.
+
+    Args:
+        experiment: the whole of it.
+        files: as on the command line.
+        overrides: those of `--config`; an empty `name` is none.
+        last: the content of the last file.
 
     Raises:
         ConfigError: the name is reserved.
     """
-    if "name" in overrides:
-        name = str(experiment.name)
+    own_name = last.content.get("name") if last else None
+    changed = {key: value for key, value in overrides.items() if (key, value) != ("name", None)}
+    if "name" in changed:
+        name, where = str(experiment.name), "--config: name"
     else:
-        name = own_name or re.sub(r"[^A-Za-z0-9_\-]", "_", files[-1].stem).lstrip("_-")
-        name = (name or "experiment")[: MAX_NAME_LENGTH - 40] + _suffix(overrides)
-    if name in RESERVED:
+        stem = re.sub(r"[^A-Za-z0-9_\-]", "_", files[-1].stem).lstrip("_-") or "experiment"
+        name = (own_name or stem)[: MAX_NAME_LENGTH - 40] + _suffix(changed)
+        where = f"{last.place(('name',))}: name" if last and own_name else f"{files[-1]}: its name"
+    # Where case does not count in the names of files, `Train` is the folder `train`.
+    if name.lower() in RESERVED:
         raise ConfigError(
-            f"{files[-1]}: name: expected a name other than {', '.join(RESERVED)}, got {name!r}"
+            f"{where}: expected a name other than {', '.join(RESERVED)}, got {name!r}"
             " (folders that have another use); give the experiment another `name`"
         )
-    return Identity(name, tuple(map(str, files)), dict(overrides), experiment.seed)
+    return Identity(name, tuple(map(str, files)), changed, experiment.seed)
 
 
 def _suffix(overrides: Mapping[str, Any]) -> str:
@@ -83,7 +95,8 @@ def check_owner(identity: Identity) -> None:
     """Return if the folder of results is free, or belongs to this very experiment.
 
     Raises:
-        ConfigError: it holds the results of other files, of other overrides or of another seed.
+        ConfigError: it holds the results of other files, of other overrides or of another seed,
+            or a damaged record.
     """
     record = read(identity.results)
     if record is None:
@@ -116,16 +129,28 @@ def _told(identity: Identity) -> str:
 
 
 def read(results: Path) -> dict[str, Any] | None:
-    """Return the record of the experiment that `results` belongs to, or None if it has none."""
-    try:
-        content = json.loads((results / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    """Return the record of the experiment that `results` belongs to, or None if it has none.
+
+    It is written in one step: a kill leaves none or a whole one.
+
+    Raises:
+        ConfigError: there is something else, which does not say whose the results are.
+        PlaceError: a link or a folder is there.
+    """
+    path = results / RECORD
+    disk.check_file(path)
+    if not os.path.lexists(path):
         return None
+    content = ours.read_json(path) or {}
     wanted = {"files": list, "overrides": dict, "seed": int}
-    if not isinstance(content, dict):
-        return None
-    whole = all(isinstance(content.get(key), kind) for key, kind in wanted.items())
-    return content if whole else None
+    # An experiment of no file at all cannot be told from another.
+    if content.get("files") and all(isinstance(content.get(x), wanted[x]) for x in wanted):
+        return content
+    raise ConfigError(
+        f"{path}: expected the record of an experiment of this pipeline, got a file that is damaged"
+        " or of another program; move it away (results whose own records fit this experiment are"
+        f" then used; any others: move {results} away)"
+    )
 
 
 def begin(identity: Identity, experiment: Experiment, command: str) -> None:

@@ -19,7 +19,7 @@ from pipeline.certify.verify import verdict
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End with one line."""
-        self.exit(2, f"{self.prog}: {message}\n")
+        self.exit(2, f"{self.prog}: {message:.300}\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _verify(options.file, options.verdict, options.jobs, options.state)
     except (files.NoVerdict, OSError) as error:
-        complaint, status = f"no verdict: {error}", 2
+        complaint, status = f"no verdict: {str(error):.300}", 2
     except KeyboardInterrupt:
         complaint, status = "no verdict: interrupted; with --state FILE a proof goes on later", 130
     with suppress(OSError):
@@ -48,9 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _verify(file: Path, output: Path | None, jobs: int, state: Path | None) -> int:
     paths = [os.path.realpath(path) for path in (file, output, state) if path]
     if len(set(paths)) < len(paths):
-        raise files.NoVerdict(f"{file}: expected other files for --verdict and --state, got one")
+        raise files.NoVerdict(f"{str(file):.200}: expected other files for verdict and state")
     if not os.path.lexists(file):
-        raise files.NoVerdict(f"{file}: expected a certificate file, found none")
+        raise files.NoVerdict(f"{str(file):.200}: expected a certificate file, found none")
     # Before the proof: whether there is a place for its verdict.
     if output:
         files.claim(output, files.VERDICT)

@@ -39,34 +39,38 @@ def claim(path: Path, kind: str) -> dict[str, Any]:
     """Return the content of `path`, a file of this kind, or {} if there is none; it can be written.
 
     Raises:
-        NoVerdict: it is something else, or a link.
+        NoVerdict: it is something else, or a link, or no file can have that name.
         OSError: it cannot be written.
     """
-    fields: Any = {"kind": kind}
+    got = "another"
     try:
-        if os.path.lexists(path):
-            fields = json.loads(b"" if path.is_symlink() else read(path))
-    except (Rejected, ValueError, RecursionError):
-        fields = None
+        os.lstat(path)
+        fields: Any = json.loads(b"" if path.is_symlink() else read(path))
+    except FileNotFoundError:
+        fields = {"kind": kind}
+    except (OSError, Rejected, ValueError, RecursionError) as error:
+        fields, got = None, getattr(error, "strerror", got)
     if not isinstance(fields, dict) or fields.get("kind") != kind:
-        raise NoVerdict(f"{path}: expected a {kind} or no file, got another; move it away")
+        raise NoVerdict(f"{str(path):.200}: expected a {kind} or no file, got {got}; use another")
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, " " * _ROOM).unlink()
+    _write(path, " " * _ROOM, is_trial=True)
     return fields
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write `content` under a temporary name and rename it."""
-    os.replace(_write(path, json.dumps(content, indent=1, allow_nan=False) + "\n"), path)
+    _write(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
-def _write(path: Path, text: str) -> Path:
-    """Return a new file beside `path` with this text, under a name where no link can wait."""
+def _write(path: Path, text: str, is_trial: bool = False) -> None:
+    """Write `path` by way of a file beside it, whose name no link can wait under; it never stays.
+
+    In a trial that file alone is written.
+    """
     temporary = path.with_name(f".certify-{os.getpid()}-{token_hex(8)}.tmp")
     try:
         with open(temporary, "x", encoding="ascii") as file:
             file.write(text)
-    except BaseException:
+        os.replace(temporary, temporary if is_trial else path)
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
-    return temporary

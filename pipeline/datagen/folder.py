@@ -19,12 +19,11 @@ from typing import Any, Generic, TypeVar
 
 from pipeline import disk, kept
 from pipeline.config import Dataset, Trajectory
-from pipeline.errors import PlaceError
 from pipeline.provenance import config_digest, write_json
 from pipeline.store import place
 
 D = TypeVar("D", Dataset, Trajectory)
-_KEY, _PUBLISHING = "key.json", "publishing.json"
+_PUBLISHING = "publishing.json"
 
 
 @dataclass(frozen=True)
@@ -74,10 +73,10 @@ def claim(plan: Plan[Any], create: Callable[[Path], None]) -> bool:
     partial = plan.partial
     for leftover in partial.parent.glob(f".{partial.name}.*.tmp"):
         disk.remove(leftover)
-    if os.path.lexists(partial) and (digest := _digest_of(partial)) != plan.digest:
+    if os.path.lexists(partial) and (digest := place.digest_of(partial)) != plan.digest:
         _set_aside(partial, digest)
     mine = _aside(partial, plan.digest)
-    if mine.is_dir() and not partial.exists() and _digest_of(mine) == plan.digest:
+    if mine.is_dir() and not partial.exists() and place.digest_of(mine) == plan.digest:
         os.replace(mine, partial)
     others = [path for path in partial.parent.glob(f"{partial.name}.*") if _is_aside(path)]
     kept.trim(others, f"generate {plan.name}")
@@ -97,7 +96,7 @@ def begin(plan: Plan[Any], create: Callable[[Path], None]) -> None:
     records, total = plan.tasks
     try:
         create(new)
-        write_json(new / _KEY, {"digest": plan.digest, "records": records, "total": total})
+        write_json(new / place.KEY, {"digest": plan.digest, "records": records, "total": total})
         os.replace(new, partial)
     except BaseException:
         disk.remove(new)
@@ -143,7 +142,7 @@ def _take_back(plan: Plan[Any]) -> None:
 
 
 def _set_aside(partial: Path, digest: str) -> None:
-    key = read_json(partial / _KEY) or {}
+    key = read_json(partial / place.KEY) or {}
     if isinstance(key.get("records"), str):
         done = sum(1 for _ in (partial / key["records"]).glob("[0-9]*.json"))
         kept.set_reached(partial, f"{done} of {key.get('total')} {key['records']}")
@@ -159,18 +158,7 @@ def _aside(partial: Path, digest: str) -> Path:
 
 def _is_aside(path: Path) -> bool:
     is_named = re.fullmatch(r".*\.partial\.[0-9a-f]{16}", path.name) is not None
-    return is_named and not path.is_symlink() and (path / _KEY).is_file()
-
-
-def _digest_of(partial: Path) -> str:
-    """Return the digest of the run that left `partial`; raises if none of ours did."""
-    key = None if partial.is_symlink() else read_json(partial / _KEY)
-    if key is None or not isinstance(key.get("digest"), str):
-        raise PlaceError(
-            f"{partial}: expected an unfinished store of this pipeline or nothing, got something"
-            f" without a readable {_KEY}; move it away"
-        )
-    return str(key["digest"])
+    return is_named and not path.is_symlink() and (path / place.KEY).is_file()
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -6,14 +6,17 @@ lies there: arrays, and the attributes that only a store of ours has.
 """
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import disk
+from pipeline import disk, ours
 from pipeline.errors import PlaceError
 
 _GROUP = "zarr.json"
+# In an unfinished store: what it will be (see `datagen.folder`).
+KEY = "key.json"
 # Of ours while a store is made, of Snakemake's, and what killed writers leave.
 _PASSING = re.compile(
     r"\.partial(\..*)?|\.snakemake_timestamp|\..+\.\d+\.tmp|zarr\.[0-9a-f-]+\.partial"
@@ -32,16 +35,37 @@ def check_place(store: Path) -> None:
     """Return if a store can be written to `store`: nothing is there, an empty folder, or our store.
 
     Raises:
-        PlaceError: something else is there, a link leads to nothing, or nothing may be written.
+        PlaceError: something else is there, or where the store is made (`unfinished`), a link leads
+            to nothing, or nothing may be written.
     """
     disk.check_folder(store)
-    disk.check_folder(unfinished(store).parent)
+    partial = unfinished(store)
+    disk.check_folder(partial.parent)
+    if os.path.lexists(partial):
+        digest_of(partial)
     for stranger in strangers(store):
         raise PlaceError(
             f"{store}: expected nothing, an empty folder or a store of this pipeline, got"
             f" {stranger.relative_to(store)}, which it did not make; move it away or rename the"
             " data set"
         )
+
+
+def digest_of(partial: Path) -> str:
+    """Return the digest of the run that left the unfinished store `partial`.
+
+    Its record is there from the first moment: the folder gets its name when it is complete.
+
+    Raises:
+        PlaceError: something else is there, which no run of ours has left.
+    """
+    key = None if partial.is_symlink() else ours.read_json(partial / KEY)
+    if key is None or not isinstance(key.get("digest"), str):
+        raise PlaceError(
+            f"{partial}: expected an unfinished store of this pipeline or nothing, got something"
+            f" without a readable {KEY}; move it away"
+        )
+    return str(key["digest"])
 
 
 def strangers(store: Path) -> Iterator[Path]:

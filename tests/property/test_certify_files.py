@@ -117,12 +117,49 @@ def test_whether_there_is_room_is_seen_before_the_proof(certificate, option, cap
     assert main([str(certificate), option, "/proc/self/new"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
-    def full(path, text):
+    def full(path, text, is_trial):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(files, "_write", full)
     assert main([str(certificate), option, str(certificate.with_name("new"))]) == 2
     assert "No space left" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--state", "--verdict"])
+@pytest.mark.parametrize("name", ["a" * 300, "a" * 300 + "/verdict.json", "a/" * 3000 + "b"])
+def test_a_name_that_no_file_can_have_is_refused_before_the_proof(
+    certificate, option, name, capsys, monkeypatch
+):
+    monkeypatch.setattr(verify, "parse", None)  # Calling it would fail.
+    path = str(certificate.parent / name)
+    assert main([str(certificate), option, path]) == 2
+    printed = capsys.readouterr()
+    assert (
+        printed.out == "" and printed.err.count("\n") == 1 and "File name too long" in printed.err
+    )
+    assert path[:200] in printed.err and path[:201] not in printed.err
+    assert list(certificate.parent.iterdir()) == [certificate]
+
+
+def test_the_longest_name_of_a_file_will_do(certificate):
+    verdict = certificate.with_name("v" * 255)
+    assert main([str(certificate), "--verdict", str(verdict)]) == 0
+    assert json.loads(verdict.read_text())["status"] == "proved"
+
+
+def test_a_temporary_file_never_stays(certificate, capsys, monkeypatch):
+    """Whatever the last step of writing, its renaming, is hindered by."""
+    verdict, rename = certificate.with_name("verdict"), os.replace
+
+    def refuse(source, target):
+        if source != target:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(target))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    assert main([str(certificate), "--verdict", str(verdict)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert list(certificate.parent.iterdir()) == [certificate]
 
 
 def test_room_that_is_lost_during_the_proof_is_one_line(certificate, capsys, monkeypatch):

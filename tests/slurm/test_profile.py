@@ -100,7 +100,10 @@ def test_ctrl_c_leaves_no_job_and_no_process_behind(slurm, tmp_path):
     )
     # A training job that trains: its workers are processes of their own.
     started = tmp_path / "logs/smoke/train/ball_sdgd.log"
-    wait_until(lambda: started.exists() and started.stat().st_size, "a training job", 300)
+    # Its log has more than the line that begins it.
+    wait_until(
+        lambda: started.exists() and started.read_text().count("\n") > 1, "a training job", 300
+    )
     assert any(job["JobState"] == "RUNNING" for job in jobs_of(slurm, checkout))
     assert any(node.processes() for node in slurm.nodes.values())
     # As a terminal does: to the whole group.

@@ -9,6 +9,8 @@ from harness import SMOKE, Checkout
 from jobs import assert_nothing_left, jobs_of, running, said, start
 from virtual_cluster import environment, wait_until
 
+from pipeline import ours
+
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 TWO_NODES = ("nodes=2", "tasks=2", "cpus_per_task=1", "mem_mb=3000")
@@ -60,6 +62,7 @@ def test_the_numbers_are_those_of_a_single_node(trained, finished):
 def test_a_user_is_told_where_the_dashboard_is(trained):
     for name in RUNS:
         lines = (trained[0].root / f"logs/smoke/train/{name}.log").read_text().splitlines()
+        assert lines.pop(0) == ours.LOG_LINE
         assert lines[0].startswith("Ray nodes:     waiting for n")
         assert lines[1].startswith("Ray dashboard: http://127.0.0.1:")
         assert "ssh -N -L " in lines[2] and "-J login n" in lines[2]

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from pipeline import ours
+
 STAGE = """
 import sys
 from pipeline import console
@@ -25,7 +27,9 @@ def run(tmp_path):
     def stage(text: str) -> tuple[int, str]:
         command = [sys.executable, "-c", STAGE, str(log), text]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return done.returncode, log.read_text()
+        first, _, said = log.read_text().partition("\n")
+        assert first == ours.LOG_LINE and ours.is_log(log) and first not in done.stdout
+        return done.returncode, said
 
     return stage
 

@@ -2,13 +2,15 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import pytest
 from training_fixtures import make_store, pinn_run
 
+from pipeline import failure, ours, ownership, places, provenance, workspace
 from pipeline.config import Experiment
-from pipeline.errors import CheckpointError, PlaceError
+from pipeline.errors import CheckpointError, ConfigError, PlaceError
 from pipeline.places import check_places
 from pipeline.preflight import check_inputs, makers
 
@@ -63,7 +65,8 @@ def test_an_empty_project_is_free():
 @pytest.mark.parametrize(
     "folder",
     ["data", "results", "results/mine", "results/mine/train", "results/mine/train/p",
-     "results/mine/train/p/checkpoint", "results/mine/state", "logs", "data/waves.zarr"],
+     "results/mine/train/p/checkpoint", "results/mine/state", "results/mine/state/train", "logs",
+     "data/waves.zarr"],
 )  # fmt: skip
 def test_a_folder_may_be_a_link_to_a_folder_and_not_to_nothing(tmp_path, folder):
     link(folder, str(tmp_path / "scratch"))
@@ -77,6 +80,8 @@ FILES = [
     "data/waves.run.json", "results/mine/report.html", "results/mine/train/p/metrics.parquet",
     "results/mine/train/p/checkpoint/model.pt", "results/mine/search/e8/candidate.json",
     "results/mine/certify/e8/verdict.json", "logs/mine/train/p.log", "logs/generate/waves.log",
+    "data/waves.failed.json", "logs/benchmark/generate/waves.tsv", "results/mine/incomplete.json",
+    "results/mine/failed/train.p.json",
 ]  # fmt: skip
 
 
@@ -99,21 +104,186 @@ def test_a_file_in_the_place_of_a_folder_is_refused(folder):
         check()
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file.startswith("results")])
-@pytest.mark.parametrize("record", ["results/mine/experiment.json", "results/mine/run.json"])
-def test_results_without_a_record_are_anothers(file, record):
-    put(file)
-    with pytest.raises(PlaceError, match=rf"{file}: expected nothing or a result .* got a file"):
+REPORTED = ["results/mine/report.html", "results/mine/summary.parquet"]
+IN_RESULTS = [file for file in FILES if file.startswith("results/") and "/failed/" not in file]
+STAGES = {"train": "p", "search": "e8", "certify": "e8"}
+
+
+def write_down_the_start() -> None:
+    """Do what Snakemake does before its first job."""
+    owner = workspace.identify(experiment(), [Path("mine.yaml")], {})
+    assert owner.results == RESULTS
+    workspace.check_owner(owner)
+    workspace.begin(owner, experiment(), "snakemake")
+
+
+def write_record(stage: str, part: object, seed: int = 1) -> None:
+    folder = RESULTS if stage == "aggregate" else RESULTS / stage / STAGES[stage]
+    name = STAGES.get(stage, "summary")
+    with provenance.record(
+        folder / "run.json", stage=stage, name=name, seed=seed, config=part, source="source"
+    ):
+        pass
+
+
+def part_of(stage: str, whole: Experiment) -> object:
+    parts = {"train": whole.runs.get("p"), "aggregate": whole}
+    return parts[stage] if stage in parts else whole.bounds["e8"]
+
+
+def refused(match: str) -> None:
+    """See the check refuse with one line, and leave all files as they are."""
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    with pytest.raises(PlaceError, match=match) as refusal:
         check()
-    put(record, "{}")
+    assert "\n" not in str(refusal.value)
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("file", IN_RESULTS)
+def test_results_without_a_record_are_anothers(file):
+    put(file)
+    refused(rf"{file}: expected nothing or a result .* got a file")
+    write_down_the_start()
     check()
 
 
-def test_a_record_of_a_data_set_is_known_by_what_it_says():
-    put("data/waves.run.json", '{"mine": 1}')
-    with pytest.raises(PlaceError, match=r"data/waves.run.json: expected nothing or the record"):
+FOREIGN = ["mine", '{"mine": "precious"}', "{}", "[]", '{"stage": "aggregate"}', "\0" * 9,
+           '{"stage": "train", "seed": 1}']  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FOREIGN)
+def test_a_record_of_another_program_makes_nothing_ours(text):
+    for file in ("results/mine/run.json", "results/mine/train/p/run.json"):
+        put(file, text)
+        refused(rf"{file}: expected nothing or a result")
+        Path(file).unlink()
+    put("results/mine/experiment.json", text)
+    for file in REPORTED:
+        put(file)
+    with pytest.raises(ConfigError, match=r"mine/experiment.json: expected the record of an exp"):
         check()
-    put("data/waves.run.json", json.dumps({"stage": "generate"}))
+
+
+@pytest.mark.parametrize("stage", ["aggregate", *STAGES])
+def test_results_of_no_known_experiment_are_ours_if_their_record_is_of_this_one(stage):
+    """As those that were made before experiments had names, moved to this one's folder."""
+    part, other = part_of(stage, experiment()), part_of(stage, experiment(q=RUN))
+    write_record(stage, part)
+    check()
+    write_record(stage, part, seed=2)
+    refused(r"expected results of this very experiment, because experiment.json")
+    if stage == "aggregate":
+        write_record(stage, other)
+        refused(rf"{RESULTS}: expected results of this very experiment")
+    write_record(stage, part)
+    if stage == "train":
+        (RESULTS / "train" / "p" / "metrics.parquet").touch()
+        changed = copy.deepcopy(RUN) | {"train": RUN["train"] | {"num_steps": 11}}
+        write_record(stage, experiment(p=changed).runs["p"])
+        refused(r"results/mine/train/p: expected results of this very experiment")
+        # Snakemake makes them anew in a folder that is this experiment's.
+        write_down_the_start()
+    check()
+
+
+def test_a_report_of_this_experiment_makes_its_folder_ours():
+    put("results/mine/train/p/metrics.parquet")
+    put("results/mine/report.html")
+    refused("report.html: expected nothing or a result")
+    write_record("aggregate", experiment())
+    check()
+
+
+RECORDS = ["data/waves.run.json", "data/waves.failed.json", "results/mine/failed/train.p.json",
+           "results/mine/failed/search.e8.json", "results/mine/failed/certify.e8.json"]  # fmt: skip
+
+
+@pytest.mark.parametrize("file", RECORDS)
+def test_a_record_is_known_by_what_it_says(file):
+    for text in ("mine", '{"precious": 1}', "[1]", "\0" * 9, '{"stage": "generate"}'):
+        put(file, text)
+        refused(rf"{file}: expected nothing or the record of a (data set|failure), got another")
+    Path(file).unlink()
+    assert failure.write(Path(file), reason="no room")
+    check()
+    text = Path(file).read_text()
+    for damaged in ("", text[:50], text.replace("no room", "\0")):
+        put(file, damaged)
+        check()
+
+
+def test_a_record_of_a_stage_is_known():
+    dataset = experiment().datasets["waves"]
+    with provenance.record(
+        Path("data/waves.run.json"),
+        stage="generate",
+        name="waves",
+        seed=1,
+        config=dataset,
+        source="",
+    ):
+        pass
+    check()
+
+
+LOGS = ["logs/generate/waves.log", "logs/mine/train/p.log", "logs/mine/search/e8.log",
+        "logs/mine/certify/e8.log", "logs/mine/aggregate.log"]  # fmt: skip
+TABLES = [
+    file.replace("/generate/", "/benchmark/generate/") if "/generate/" in file
+    else file.replace("logs/mine/", "logs/mine/benchmark/")
+    for file in (log.replace(".log", ".tsv") for log in LOGS)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("file", LOGS + TABLES)
+def test_a_log_is_known_by_its_first_line_or_by_what_was_made_with_it(file):
+    put(file, "precious\n")
+    refused(rf"{file}: expected nothing or .* got another file; move it away")
+    put(file, f"{ours.LOG_LINE}\nmore\n" if file in LOGS else "s\th:m:s\tmax_rss\n1\t0:00:01\t9\n")
+    check()
+    # One of a version whose logs had no first line.
+    put(file, "Ray dashboard: off\n")
+    if "/generate/" in file:
+        make_store(Path("data/waves.zarr"))
+    else:
+        write_down_the_start()
+    check()
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["data/waves.zarr.partial", "results/mine/state/train/p", "results/mine/state/search/e8"],
+)
+def test_a_lock_is_known_by_its_signature(folder):
+    put(f"{folder}.lock", "precious")
+    refused(rf"{folder}.lock: expected nothing or a lock, got another file")
+    Path(f"{folder}.lock").unlink()
+    with ownership.alone(Path(folder)):
+        check()
+        held = Path(f"{folder}.lock").read_text()
+    # As a kill leaves it.
+    put(f"{folder}.lock", held)
+    check()
+
+
+def test_what_the_workflow_writes_is_what_is_checked():
+    """The logs and tables of all rules are those above."""
+    rules = Path(places.__file__).parents[1] / "workflow" / "rules"
+    text = "".join(path.read_text() for path in rules.glob("*.smk"))
+    found = re.findall(r'(?:log|benchmark):\n\s+f?"(.*)"', text)
+    values = {"{LOGS}": "logs/mine", "dataset": "waves", "run": "p", "bound": "e8"}
+    named = {re.sub(r"\{+(\w+)\}+", lambda x: values.get(x[0], values.get(x[1])), x) for x in found}
+    assert named == {*LOGS, *TABLES}
+
+
+def test_a_folder_in_the_place_of_an_unfinished_store_is_refused():
+    partial = put("data/waves.zarr.partial/mine").parent
+    refused(r"data/waves.zarr.partial: expected an unfinished store of this pipeline or nothing")
+    put(f"{partial}/key.json", '{"mine": 1}')
+    refused("expected an unfinished store")
+    # As a killed run leaves it, whatever its configuration.
+    put(f"{partial}/key.json", json.dumps({"digest": "0" * 64, "records": "shards", "total": 4}))
     check()
 
 

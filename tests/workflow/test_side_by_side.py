@@ -96,3 +96,31 @@ def test_results_of_the_old_layout_are_explained(finished, tmp_path):
         assert "kept, not used" in line and "mv results/train results/smoke" in line
     finally:
         old.rmdir()
+
+
+def test_an_empty_name_on_the_command_line_is_none(finished):
+    assert finished.scheduled("--config", "name=") == set()
+
+
+def test_a_damaged_record_ends_a_dry_run_and_its_remedy_works(finished):
+    record = finished.root / "results/smoke/experiment.json"
+    whole = record.read_text(encoding="utf-8")
+    try:
+        record.write_text(whole[:-9], encoding="utf-8")
+        assert refusal(finished).startswith("results/smoke/experiment.json: expected the record")
+        record.unlink()
+        assert finished.scheduled() == set()
+        assert refusal(finished, "--config", "name=smoke", "seed=8").startswith(
+            "results/smoke: expected results of this very experiment"
+        )
+    finally:
+        record.write_text(whole, encoding="utf-8")
+
+
+def test_a_folder_in_the_place_of_an_unfinished_store_ends_a_dry_run(finished):
+    partial = finished.root / "data/waves.zarr.partial"
+    partial.mkdir()
+    try:
+        assert refusal(finished).startswith("data/waves.zarr.partial: expected an unfinished store")
+    finally:
+        partial.rmdir()

@@ -33,12 +33,12 @@ def read_experiment():
         # key is there twice; and what is nested in `--config` it leaves as text.
         layers = reading.read(files, settings.config)
         # A name in an earlier file is another experiment's.
-        own_name = layers[len(files) - 1].content.get("name")
+        last = layers[len(files) - 1]
         if settings.replace_workflow_config and not workflow.overwrite_configfiles:
             del layers[: len(files)]
         whole = reading.merged(layers)
         experiment = reading.validate(whole, layers)
-        owner = workspace.identify(experiment, files, settings.config, own_name)
+        owner = workspace.identify(experiment, files, settings.config, last)
         if workflow.is_main_process:
             if not is_on_cluster():
                 reading.check_room(
