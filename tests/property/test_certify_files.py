@@ -308,7 +308,9 @@ def test_an_interrupt_is_one_line_and_leaves_the_state(tmp_path, jobs):
     good, state = tmp_path / "good.json", tmp_path / "state.json"
     good.write_bytes(GOOD)
     script = (
-        "import os, signal, sys; os.sched_getaffinity = lambda _: {0, 1};"
+        # A shell has what it starts in the background ignore the signal, and children with it.
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "os.sched_getaffinity = lambda _: {0, 1};"
         "from pipeline.certify import bernstein, __main__ as program; prove = bernstein.prove;\n"
         "def held(*a): os.path.exists(sys.argv[3]) and signal.pause(); return prove(*a)\n"
         "bernstein.prove = held; sys.exit(program.main(sys.argv[1:]))"

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from pipeline import ours
+
 STAGE = """
 import os, sys
 from pipeline import console
@@ -17,11 +19,12 @@ with console.stage(sys.argv[1], sys.argv[1]):
 
 
 def run(tmp_path, body):
-    """Return the exit status of a stage and the lines of its log."""
+    """Return the exit status of a stage and the lines of its log after the first."""
     log = tmp_path / "log"
     command = [sys.executable, "-c", STAGE, str(log), body]
     done = subprocess.run(command, capture_output=True, timeout=60, check=False)
-    lines = log.read_text(encoding="utf-8").splitlines()
+    first, *lines = log.read_text(encoding="utf-8").splitlines()
+    assert first == ours.LOG_LINE
     # The screen says the same.
     assert lines[-1] in (done.stdout + done.stderr).decode()
     return done.returncode, lines
