@@ -181,8 +181,8 @@ def _start(ray: Any, **options: Any) -> Any:
         said = _why(error) or f"no answer within {time.monotonic() - begun:.0f} s"
         raise ClusterError(
             f"Ray: expected to start on {socket.gethostname()}, got: {said}; see that this"
-            " machine has memory, processes (ulimit -u) and room in /dev/shm and the temporary"
-            " folder to spare"
+            " machine has idle cores, memory, processes (ulimit -u) and room in /dev/shm and the"
+            " temporary folder to spare, and start again"
         ) from error
 
 

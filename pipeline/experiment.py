@@ -174,8 +174,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         " line for each mistake (file, line, key, what was expected, what was found).",
         epilog="The keys are described in workflow/schemas/experiment.schema.json.",
     )
-    parser.add_argument("file", help="an experiment, YAML or JSON")
-    parser.add_argument("overlay", nargs="*", help="files whose keys replace those before them")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="an experiment, YAML or JSON; later files overlay it",
+    )
     parser.add_argument(
         "--elsewhere",
         action="store_true",
@@ -183,12 +187,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     found = parser.parse_args(arguments)
     try:
-        layers = read([found.file, *found.overlay])
+        layers = read(found.files)
         experiment = validate(merged(layers), layers)
         if not found.elsewhere:
             check_room(experiment, layers, room_here())
-        files = [Path(found.file), *map(Path, found.overlay)]
-        owner = workspace.identify(experiment, files, {}, layers[-1])
+        owner = workspace.identify(experiment, [*map(Path, found.files)], {}, layers[-1])
         print(summary(experiment, owner.name))
     except ConfigError as error:
         print(error, file=sys.stderr)

@@ -21,7 +21,7 @@ rule train:
     resources:
         # "host:port" of a running Ray or "auto"; else the job starts one over its own nodes.
         ray_address="",
-        mem_mb=3500,
+        mem_mb=4000,
         runtime=240,
     params:
         # Decides about a rerun; the number of workers, which does not, comes by `config`.
