@@ -5,6 +5,8 @@ in its commit why they differ.
 """
 
 import json
+import os
+import platform
 import sys
 import tempfile
 import zlib
@@ -53,7 +55,16 @@ def machine() -> dict[str, str]:
         "scipy": scipy.__version__,
         "torch": torch.__version__,
         "instructions": torch.backends.cpu.get_cpu_capability(),
+        # Libraries choose their kernels by the model, and their shares of work by the cores.
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
     }
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 def _store(path: Path) -> dict[str, Any]:
