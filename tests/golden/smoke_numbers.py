@@ -6,7 +6,6 @@ in its commit why they differ.
 
 import json
 import os
-import platform
 import sys
 import tempfile
 import zlib
@@ -62,9 +61,11 @@ def machine() -> dict[str, str]:
 
 
 def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
+    """Return name, family, model and cache of the first core: the name alone may mean several."""
+    keys = ("model name", "cpu family", "model", "stepping", "cache size")
+    first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
+    rows = dict(map(str.strip, line.partition(":")[::2]) for line in first.splitlines())
+    return ", ".join(rows.get(key, "unknown") for key in keys)
 
 
 def _store(path: Path) -> dict[str, Any]:
