@@ -6,6 +6,7 @@ in its commit why they differ.
 
 import json
 import os
+import platform
 import sys
 import tempfile
 import zlib
@@ -63,7 +64,10 @@ def machine() -> dict[str, str]:
 def _processor() -> str:
     """Return name, family, model and cache of the first core: the name alone may mean several."""
     keys = ("model name", "cpu family", "model", "stepping", "cache size")
-    first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
+    path = Path("/proc/cpuinfo")
+    if not path.exists():  # not Linux
+        return platform.machine()
+    first = path.read_text(encoding="utf-8").partition("\n\n")[0]
     rows = dict(map(str.strip, line.partition(":")[::2]) for line in first.splitlines())
     return ", ".join(rows.get(key, "unknown") for key in keys)
 
