@@ -8,7 +8,6 @@
 If the store is a link or a mount, all of it lies in there, as `.partial`.
 """
 
-import json
 import os
 import re
 from abc import ABC, abstractmethod
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pipeline import disk, kept
+from pipeline import disk, kept, ours
 from pipeline.config import Dataset, Trajectory
 from pipeline.provenance import config_digest, write_json
 from pipeline.store import place
@@ -128,7 +127,7 @@ def finish(plan: Plan[Any]) -> None:
 
 def _take_back(plan: Plan[Any]) -> None:
     """Undo a publication that was interrupted: move the arrays that are there already back."""
-    found = read_json(plan.partial / _PUBLISHING)
+    found = ours.read_json(plan.partial / _PUBLISHING)
     if found is None:
         return
     unfinished = plan.partial / "store"
@@ -142,7 +141,7 @@ def _take_back(plan: Plan[Any]) -> None:
 
 
 def _set_aside(partial: Path, digest: str) -> None:
-    key = read_json(partial / place.KEY) or {}
+    key = ours.read_json(partial / place.KEY) or {}
     if isinstance(key.get("records"), str):
         done = sum(1 for _ in (partial / key["records"]).glob("[0-9]*.json"))
         kept.set_reached(partial, f"{done} of {key.get('total')} {key['records']}")
@@ -159,12 +158,3 @@ def _aside(partial: Path, digest: str) -> Path:
 def _is_aside(path: Path) -> bool:
     is_named = re.fullmatch(r".*\.partial\.[0-9a-f]{16}", path.name) is not None
     return is_named and not path.is_symlink() and (path / place.KEY).is_file()
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Return a small JSON record, or None if there is none that can be read."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None

@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from pipeline import disk
+from pipeline import disk, ours
 from pipeline.config import Trajectory
 from pipeline.datagen import folder, room
 from pipeline.errors import StoreError
@@ -53,7 +53,7 @@ def prepare(plan: Plan) -> list[dict[str, Any]]:
     if not folder.claim(plan, _creator(plan)):
         return []
     records: list[dict[str, Any]] = []
-    while (record := folder.read_json(plan.record(len(records)))) is not None:
+    while (record := ours.read_json(plan.record(len(records)))) is not None:
         records.append(record)
     return records
 

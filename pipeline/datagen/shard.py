@@ -14,6 +14,7 @@ from typing import Any
 
 import zarr
 
+from pipeline import ours
 from pipeline.config import Dataset
 from pipeline.datagen import folder, room
 from pipeline.datagen.generator import MEANING, build
@@ -149,7 +150,7 @@ def publish(plan: Plan, records: dict[int, dict[str, Any]]) -> None:
 
 def _verified(plan: Plan, index: int) -> dict[str, Any] | None:
     """Return the record of a shard whose files match it, else None."""
-    record = folder.read_json(plan.partial / "shards" / f"{index}.json")
+    record = ours.read_json(plan.partial / "shards" / f"{index}.json")
     if record is None:
         return None
     try:
