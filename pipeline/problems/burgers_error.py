@@ -86,7 +86,7 @@ def _finer_distance(
     Where even the finer grid is too coarse, both solutions are wrong, and however close they are,
     the highest quarter of its modes is not small: the error is at least of that size.
     """
-    factor = 2 * max(1, -(-_FEWEST_POINTS // inputs.shape[-1]))
+    factor = 2 * -(-_FEWEST_POINTS // inputs.shape[-1])
     try:
         found = solve(resample(inputs, factor * inputs.shape[-1]), _finer_steps(num_steps))
     except SolverError:
