@@ -27,11 +27,12 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import spsolve
 
 from benchmarks.report import Report, parser
-from pipeline import config
 from pipeline.datagen.sample import stream
-from pipeline.problems.burgers import Burgers
-from pipeline.problems.darcy import Darcy
-from pipeline.solvers import darcy as solver
+from pipeline.equations.burgers.config import Burgers as BurgersConfig
+from pipeline.equations.burgers.generator import Burgers
+from pipeline.equations.darcy import solver
+from pipeline.equations.darcy.config import Darcy as DarcyConfig
+from pipeline.equations.darcy.generator import Darcy
 
 VISCOSITY, STEP, NUM_POINTS = 0.1, 2.0e-3, 1024
 Arm = Callable[[], np.ndarray]
@@ -79,7 +80,7 @@ def exponax_arm(inputs: np.ndarray) -> Arm:
 def burgers(rounds: int) -> dict[str, object]:
     """Return CPU seconds a sample, ratio and difference of the results."""
     problem = Burgers(
-        config.Burgers(kind="burgers", viscosity=VISCOSITY, time_step=STEP), (NUM_POINTS,)
+        BurgersConfig(kind="burgers", viscosity=VISCOSITY, time_step=STEP), (NUM_POINTS,)
     )
     inputs = np.stack([problem.sample(stream(0, index)) for index in range(64)])
     arms: dict[str, Arm] = {
@@ -123,7 +124,7 @@ def direct(coefficient: np.ndarray) -> np.ndarray:
 
 def darcy(num_points: int, rounds: int) -> dict[str, object]:
     """Return CPU seconds a sample, ratio and difference of the results on one grid."""
-    problem = Darcy(config.Darcy(kind="darcy"), (num_points, num_points))
+    problem = Darcy(DarcyConfig(kind="darcy"), (num_points, num_points))
     inputs = np.stack([problem.sample(stream(0, index)) for index in range(16)])
     arms: dict[str, Arm] = {
         "ours": lambda: problem.solve(inputs),

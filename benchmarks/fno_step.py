@@ -15,9 +15,9 @@ import torch
 from torch import nn
 
 from benchmarks.report import Report, parser
-from pipeline import config
-from pipeline.models import fno
-from pipeline.training.operator import relative_l2
+from pipeline.models.fno import model as fno
+from pipeline.models.fno.config import FNO
+from pipeline.training.operator.task import relative_l2
 
 BATCH, POINTS = 20, 64
 SIZES = ((32, 12), (64, 16))
@@ -62,7 +62,7 @@ def peer(width: int, modes: int) -> nn.Module | None:
 def measure(width: int, modes: int, rounds: int) -> dict[str, float | str]:
     """Return the median times in ms, numbers of parameters, and the ratio peer / ours."""
     torch.manual_seed(0)
-    ours = fno.build(config.FNO(kind="fno", modes=(modes, modes), width=width), 1, 1, 2)
+    ours = fno.build(FNO(kind="fno", modes=(modes, modes), width=width), 1, 1, 2)
     models = {"ours": ours, "neuraloperator": peer(width, modes)}
     arms = {name: Arm(model) for name, model in models.items() if model is not None}
     inputs, targets = torch.randn(2, BATCH, 1, POINTS, POINTS)

@@ -65,8 +65,8 @@ class Timed:
 
 def on_rank(num_ranks: int, num_points: int, num_steps: int) -> None:
     """Time the steps on every rank; rank 0 prints the figures."""
-    from pipeline.solvers import mpi_initial
-    from pipeline.solvers.mpi_navier_stokes import NavierStokes
+    from pipeline.equations.navier_stokes import initial as mpi_initial
+    from pipeline.equations.navier_stokes.solver import NavierStokes
 
     comm = Timed(mpi.world(num_ranks))
     flow = NavierStokes(comm, num_points, VISCOSITY)

@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.report import Report, parser
 from benchmarks.training import over_seeds
-from pipeline.config import PinnRun
+from pipeline.training.pinn.config import PinnRun
 
 ARMS = ("kaczmarz", "adam_linear", "adam_cosine")
 # By dimension: (steps, points a step) of the Kaczmarz arm.

@@ -50,9 +50,10 @@ def ours(kind: str, dim: int, answers: TextIO) -> None:
     """Take steps of our training task with the estimator `kind`, or `<kind>_compiled`."""
     import torch
 
-    from pipeline.config import PinnRun
-    from pipeline.training.pinn import Task
-    from pipeline.training.step import Alone, train_step
+    from pipeline.parallel.world import Alone
+    from pipeline.training.pinn.config import PinnRun
+    from pipeline.training.pinn.task import Task
+    from pipeline.training.step import train_step
 
     torch.set_num_threads(1)
     estimator = kind.removesuffix("_compiled")

@@ -14,7 +14,8 @@ import torch
 
 from benchmarks.report import Report, parser
 from benchmarks.training import over_seeds
-from pipeline import config, experiment
+from pipeline import experiment
+from pipeline.training.pinn.config import PinnRun
 
 EXPERIMENTS = Path(__file__).parents[1] / "workflow/config/experiments"
 FILES = ("parabolic.yaml", "hjb_lqg.yaml")
@@ -22,12 +23,10 @@ FILES = ("parabolic.yaml", "hjb_lqg.yaml")
 QUICK = ("heat_d10", "sine_gordon_d100", "allen_cahn_d100")
 
 
-def runs() -> dict[str, config.PinnRun]:
+def runs() -> dict[str, PinnRun]:
     """Return the runs of both experiments by name."""
     found = [experiment.load(EXPERIMENTS / file).runs for file in FILES]
-    return {
-        name: run for each in found for name, run in each.items() if isinstance(run, config.PinnRun)
-    }
+    return {name: run for each in found for name, run in each.items() if isinstance(run, PinnRun)}
 
 
 def main() -> None:

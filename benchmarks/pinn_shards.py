@@ -27,9 +27,9 @@ def worker(shard: str, dim: int, rank: int, size: int, rendezvous: str) -> None:
     import torch
     import torch.distributed as dist
 
-    from pipeline.config import PinnRun
-    from pipeline.training.group import Group
-    from pipeline.training.pinn import Task
+    from pipeline.parallel.group import Group
+    from pipeline.training.pinn.config import PinnRun
+    from pipeline.training.pinn.task import Task
     from pipeline.training.step import train_step
 
     torch.set_num_threads(1)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-from pipeline.provenance import hardware, versions
+from pipeline.runtime.provenance import hardware, versions
 
 
 def parser(document: str, quick: str) -> argparse.ArgumentParser:

@@ -22,7 +22,10 @@ from flint import arb, ctx
 from benchmarks import sdp_instances, sdpa
 from benchmarks.report import Report, parser
 from pipeline.certify import verify
-from pipeline.packing import conic, conic_arb, rounding, solver, two_point
+from pipeline.packing import rounding, solver
+from pipeline.packing.conic import arb as conic_arb
+from pipeline.packing.conic import doubles as conic
+from pipeline.packing.two_point import search as two_point
 
 Figures = dict[str, float | int | str]
 

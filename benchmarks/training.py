@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from pipeline.config import PinnRun
-from pipeline.training.pinn import Task
-from pipeline.training.step import Alone, train_step
+from pipeline.parallel.world import Alone
+from pipeline.training.pinn.config import PinnRun
+from pipeline.training.pinn.task import Task
+from pipeline.training.step import train_step
 
 
 def train(run: PinnRun, seed: int) -> tuple[Task, float]:

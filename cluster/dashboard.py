@@ -19,8 +19,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from cluster import panels, ray_cluster, ray_reaper, ray_token
-from pipeline import terminal
 from pipeline.errors import PipelineError
+from pipeline.runtime import terminal
 
 _DEADLINE_S = 60.0
 _MISSING = (

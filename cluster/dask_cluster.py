@@ -18,8 +18,8 @@ import dask
 from distributed import Client, LocalCluster, Security
 
 from cluster import allocation, dask_nodes, memory, ray_reaper
-from pipeline import private
 from pipeline.errors import ClusterError
+from pipeline.runtime import private
 
 # Of all memory, what the workers of a node may use together; the rest is for the driver, for
 # Snakemake, which runs twice in a SLURM job, and for the system.

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cluster.processes import die_with_parent
-from pipeline import memory, private
 from pipeline.errors import PipelineError
+from pipeline.runtime import memory, private
 
 _MPIRUN = ("mpirun", "mpiexec")
 # Room below it for what Open MPI makes of names of the host, the job and the rank.

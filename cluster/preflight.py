@@ -21,8 +21,8 @@ from pathlib import Path
 from cluster import slurm_site
 from cluster.slurm_request import Request, read_profile
 from cluster.slurm_site import Node, Partition, Site
-from pipeline import terminal
 from pipeline.errors import ClusterError
+from pipeline.runtime import terminal
 
 # Snakemake looks every 3 minutes at the latest; a job that squeue forgot is waited for for ever.
 MIN_JOB_AGE_S = 240

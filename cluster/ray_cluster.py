@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from cluster import allocation, ray_address, ray_nodes, ray_reaper, ray_token
-from pipeline import private
 from pipeline.errors import ClusterError, PipelineError
+from pipeline.runtime import private
 
 OBJECT_STORE_BYTES = 128 * 2**20
 # Ray puts Unix sockets below its folder, and their paths are limited to 107 bytes.

@@ -18,14 +18,17 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline import workspace
-from pipeline.config import Experiment, OperatorRun, PinnRun, Run
+from pipeline.checks import workspace
+from pipeline.checks.sizes import Room, misfits
+from pipeline.config import Experiment
 from pipeline.errors import ConfigError
 from pipeline.reading import documents
 from pipeline.reading.complaints import complaints
 from pipeline.reading.documents import Document
 from pipeline.reading.words import dotted
-from pipeline.sizes import Room, misfits
+from pipeline.training.operator.config import OperatorRun
+from pipeline.training.pinn.config import PinnRun
+from pipeline.training.union import AnyRun
 
 _MOST_LINES = 100
 _COMMAND_LINE = "--config"
@@ -120,7 +123,7 @@ def room_here() -> Room:
 
 def parse_run(raw: Mapping[str, Any]) -> PinnRun | OperatorRun:
     """Return one validated run from its mapping, as a job receives it."""
-    run: PinnRun | OperatorRun = TypeAdapter(Run).validate_python(raw)
+    run: PinnRun | OperatorRun = TypeAdapter(AnyRun).validate_python(raw)
     return run
 
 

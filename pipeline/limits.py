@@ -2,7 +2,7 @@
 
 Beyond a limit nothing sensible lies: a run that never ends, a number that a generator or single
 precision does not take, an overflow. Limits are generous, no part of a result's identity, and may
-be moved. What memory or the cores bound is compared with what there is (see `pipeline.sizes`).
+be moved. What memory or the cores bound is compared with what there is (`pipeline.checks.sizes`).
 """
 
 from typing import Annotated

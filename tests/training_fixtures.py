@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from pipeline import config
-from pipeline.provenance import config_digest
+from pipeline.runtime.digest import config_digest
 from pipeline.store import shards
+from pipeline.store.config import Dataset
+from pipeline.training.operator.config import OperatorRun
+from pipeline.training.pinn.config import PinnRun
 
 
 def make_store(path: Path, *, grid: tuple[int, ...] = (32,), seed: int = 0) -> Path:
     """Write 60 random band-limited inputs and, as targets, their shifted derivative-like image."""
     kind = "burgers" if len(grid) == 1 else "darcy"
     problem = {"kind": kind, "viscosity": 0.1} if kind == "burgers" else {"kind": kind}
-    dataset = config.Dataset(
-        problem=problem, grid=grid, num_samples=60, num_test=20, samples_per_shard=20
-    )
+    dataset = Dataset(problem=problem, grid=grid, num_samples=60, num_test=20, samples_per_shard=20)
     shards.create(path, dataset)
     rng = np.random.default_rng(seed)
     group = zarr.open_group(path, mode="r+")
@@ -44,18 +44,18 @@ def make_store(path: Path, *, grid: tuple[int, ...] = (32,), seed: int = 0) -> P
     return path
 
 
-def operator_run(**train) -> config.OperatorRun:
+def operator_run(**train) -> OperatorRun:
     settings = {"num_epochs": 6, "batch_size": 4, "evaluate_every": 10, "checkpoint_every": 7}
-    return config.OperatorRun(
+    return OperatorRun(
         dataset="waves",
         model={"kind": "fno", "modes": [4], "width": 8, "depth": 2},
         train=settings | train,
     )
 
 
-def pinn_run(**train) -> config.PinnRun:
+def pinn_run(**train) -> PinnRun:
     settings = {"num_steps": 40, "batch_size": 8, "evaluate_every": 10, "checkpoint_every": 7}
-    return config.PinnRun(
+    return PinnRun(
         problem={"kind": "two_body", "dim": 10},
         model={"kind": "mlp", "width": 16, "depth": 3},
         estimator={"kind": "sdgd", "sampled_axes": 4},

@@ -18,11 +18,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import terminal
-from pipeline.aggregate import asked, console, folders, stage
+from pipeline.aggregate import console, stage
 from pipeline.aggregate.across import experiments, text, write
+from pipeline.aggregate.read import asked, folders
 from pipeline.errors import PipelineError
-from pipeline.provenance import source_digest
+from pipeline.runtime import terminal
+from pipeline.runtime.digest import source_digest
 
 COMPARED = Path("results/compared")
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.aggregate import baselines, lacking
-from pipeline.aggregate.collect import Results
 from pipeline.aggregate.describe import problem_title
-from pipeline.aggregate.quantities import duration, gap_text, percent, short, shorten_above
-from pipeline.failure import one_line
+from pipeline.aggregate.read.collect import Results
+from pipeline.aggregate.read.quantities import duration, gap_text, percent, short, shorten_above
+from pipeline.aggregate.sections import baselines, lacking
+from pipeline.runtime.failure import one_line
 
 WIDTH = 120
 

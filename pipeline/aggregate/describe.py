@@ -20,29 +20,26 @@ from pipeline.aggregate.wording import (
     text,
     unless,
 )
-from pipeline.config import (
-    FNO,
-    HJB,
-    MLP,
-    SDGD,
-    Auto,
-    Bound,
-    Dataset,
-    DoubleBackward,
-    ExactGram,
-    Experiment,
-    Full,
-    Hutchinson,
-    Jet,
-    Kaczmarz,
-    OperatorRun,
-    Parabolic,
-    PinnRun,
-    Taylor,
-    ThreeBody,
-    Trajectory,
-    TwoBody,
-)
+from pipeline.config import Experiment
+from pipeline.estimators.auto.config import Auto
+from pipeline.estimators.double_backward.config import DoubleBackward
+from pipeline.estimators.exact_gram.config import ExactGram
+from pipeline.estimators.full.config import Full
+from pipeline.estimators.hutchinson.config import Hutchinson
+from pipeline.estimators.jet.config import Jet
+from pipeline.estimators.sdgd.config import SDGD
+from pipeline.estimators.taylor.config import Taylor
+from pipeline.models.fno.config import FNO
+from pipeline.networks.mlp.config import MLP
+from pipeline.optimizers.kaczmarz.config import Kaczmarz
+from pipeline.packing.config import Bound
+from pipeline.problems.hjb.config import HJB
+from pipeline.problems.parabolic.config import Parabolic
+from pipeline.problems.three_body.config import ThreeBody
+from pipeline.problems.two_body.config import TwoBody
+from pipeline.store.config import Dataset, Trajectory
+from pipeline.training.operator.config import OperatorRun
+from pipeline.training.pinn.config import PinnRun
 
 # How a store is cut: like the neutral fields of a dataset, no part of what is in it.
 _LAYOUT = frozenset({"samples_per_shard"})

@@ -7,17 +7,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from pipeline.aggregate import (
-    ablation,
-    baselines,
-    bounds,
-    comparison,
-    curves,
-    lacking,
-    origin,
-    predictions,
-)
-from pipeline.aggregate.collect import BoundResult, DatasetResult, Results, RunResult
 from pipeline.aggregate.describe import (
     dataset_count,
     dataset_title,
@@ -25,16 +14,23 @@ from pipeline.aggregate.describe import (
     problem_title,
     solver_check,
 )
-from pipeline.aggregate.figure import COLOURS, svg
-from pipeline.aggregate.profile import radial_profile
-from pipeline.aggregate.profile_figure import profile_figure
-from pipeline.aggregate.quantities import (
-    duration,
-    percent,
-    short,
-    size,
+from pipeline.aggregate.figures.figure import COLOURS, svg
+from pipeline.aggregate.figures.profile_figure import profile_figure
+from pipeline.aggregate.read import origin
+from pipeline.aggregate.read.collect import BoundResult, DatasetResult, Results, RunResult
+from pipeline.aggregate.read.quantities import duration, percent, short, size
+from pipeline.aggregate.sections import (
+    ablation,
+    baselines,
+    bounds,
+    comparison,
+    curves,
+    lacking,
+    predictions,
 )
-from pipeline.config import OperatorRun, Trajectory
+from pipeline.aggregate.sections.profile import radial_profile
+from pipeline.store.config import Trajectory
+from pipeline.training.operator.config import OperatorRun
 
 Row = dict[str, Any]
 

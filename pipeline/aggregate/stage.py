@@ -3,15 +3,16 @@
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline import config, disk
-from pipeline.aggregate import lacking
-from pipeline.aggregate.collect import collect
+from pipeline import config
 from pipeline.aggregate.console import closing_table
+from pipeline.aggregate.read.collect import collect
+from pipeline.aggregate.read.results import Results
 from pipeline.aggregate.report import render
-from pipeline.aggregate.results import Results
+from pipeline.aggregate.sections import lacking
 from pipeline.aggregate.table import summary_table
 from pipeline.errors import ResultError
-from pipeline.provenance import record
+from pipeline.runtime import disk
+from pipeline.runtime.provenance import record
 
 SUMMARY, TABLE, REPORT, RECORD = "summary.parquet", "summary.txt", "report.html", "run.json"
 # The record of a report that lacks something. No file of the workflow: the rule that owns

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from scipy.integrate import cumulative_simpson
 
-from pipeline.config import Trajectory
+from pipeline.equations.spectral.etdrk import count_steps, kept_modes
 from pipeline.errors import SolverError
-from pipeline.solvers.etdrk import count_steps, kept_modes
+from pipeline.store.config import Trajectory
 
 # How `max_error` of a store is meant, beside the number.
 MEANING = (

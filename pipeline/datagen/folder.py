@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pipeline import disk, kept, ours
-from pipeline.config import Dataset, Trajectory
-from pipeline.provenance import config_digest, write_json
+from pipeline.runtime import disk, kept, ours
+from pipeline.runtime.digest import config_digest
+from pipeline.runtime.provenance import write_json
 from pipeline.store import place
+from pipeline.store.config import Dataset, Trajectory
 
 D = TypeVar("D", Dataset, Trajectory)
 _PUBLISHING = "publishing.json"

@@ -16,12 +16,12 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from pipeline import disk, ours
-from pipeline.config import Trajectory
 from pipeline.datagen import folder, room
 from pipeline.errors import StoreError
-from pipeline.provenance import write_json
+from pipeline.runtime import disk, ours
+from pipeline.runtime.provenance import write_json
 from pipeline.store import slabs
+from pipeline.store.config import Trajectory
 from pipeline.store.reader import block_checksum
 
 

@@ -20,15 +20,18 @@ import numpy as np
 
 from cluster import mpi, time_limit
 from cluster.time_limit import TimeLimit
-from pipeline import disk, ownership, provenance, terminal
-from pipeline.config import TaylorGreen, Trajectory
 from pipeline.datagen import flow_summary, folder, mpi_shard
 from pipeline.datagen.mpi_shard import Plan, State
+from pipeline.equations.navier_stokes import companion as mpi_companion
+from pipeline.equations.navier_stokes import initial as mpi_initial
+from pipeline.equations.navier_stokes.companion import Companion
+from pipeline.equations.navier_stokes.config import TaylorGreen
+from pipeline.equations.navier_stokes.solver import NavierStokes
 from pipeline.errors import PipelineError, TimeLimitError
-from pipeline.solvers import mpi_companion, mpi_initial
-from pipeline.solvers.mpi_companion import Companion
-from pipeline.solvers.mpi_navier_stokes import NavierStokes
+from pipeline.runtime import disk, ownership, provenance, terminal
+from pipeline.runtime.digest import config_digest
 from pipeline.store import place, slabs
+from pipeline.store.config import Trajectory
 
 
 def run(
@@ -221,7 +224,7 @@ def _publish(comm: Any, plan: Plan, records: list[dict[str, Any]]) -> None:
             plan.partial / "store",
             plan.dataset,
             seed=plan.seed,
-            config_digest=provenance.config_digest(plan.dataset),
+            config_digest=config_digest(plan.dataset),
             source_digest=plan.source,
             velocity=[slab for record in records for slab in record["slabs"]],
             tables={

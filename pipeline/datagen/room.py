@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import disk
 from pipeline.datagen.folder import Plan
+from pipeline.runtime import disk
 
 # The least part of its arrays' bytes that a store has been seen to take: random fields compress
 # little, two-valued coefficients and the symmetric start of a Taylor-Green vortex to a few percent.

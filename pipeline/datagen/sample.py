@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.config import Dataset
-from pipeline.datagen.generator import build
+from pipeline.equations.base import build
 from pipeline.errors import SolverError
+from pipeline.store.config import Dataset
 
 _BATCH = 64
 
@@ -32,7 +32,7 @@ def generate_block(dataset: Dataset, seed: int, first: int, count: int) -> Block
         SolverError: the solver failed, a value is not finite in `dataset.dtype`, or a sample
             misses the tolerance.
     """
-    generator = build(dataset)
+    generator = build(dataset.problem, dataset.grid)
     inputs = np.empty((count, generator.num_inputs, *dataset.grid), dataset.dtype)
     targets = np.empty((count, generator.num_targets, *dataset.grid), dataset.dtype)
     errors = np.empty(count)
@@ -63,7 +63,7 @@ def check_tolerance(dataset: Dataset, seed: int, sample: int, error: float) -> N
     """
     if error <= dataset.largest_error:
         return
-    generator = build(dataset)
+    generator = build(dataset.problem, dataset.grid)
     inputs = generator.sample(stream(seed, sample))[None]
     remedy = generator.remedy(inputs, generator.solve(inputs), error, dataset.largest_error)
     raise SolverError(

@@ -14,14 +14,15 @@ from typing import Any
 
 import zarr
 
-from pipeline import ours
-from pipeline.config import Dataset
 from pipeline.datagen import folder, room
-from pipeline.datagen.generator import MEANING, build
 from pipeline.datagen.sample import check_tolerance, generate_block
+from pipeline.equations.base import MEANING, build
 from pipeline.errors import SolverError, StoreError
-from pipeline.provenance import config_digest, write_json
+from pipeline.runtime import ours
+from pipeline.runtime.digest import config_digest
+from pipeline.runtime.provenance import write_json
 from pipeline.store import layout, shards
+from pipeline.store.config import Dataset
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def resume(plan: Plan) -> dict[int, dict[str, Any]]:
     """
 
     def create(new: Path) -> None:
-        generator = build(plan.dataset)
+        generator = build(plan.dataset.problem, plan.dataset.grid)
         channels = generator.num_inputs, generator.num_targets
         room.check(plan, sum(channels), 2 * plan.num_shards)
         shards.create(
@@ -131,7 +132,7 @@ def publish(plan: Plan, records: dict[int, dict[str, Any]]) -> None:
         unfinished,
         plan.dataset,
         seed=plan.seed,
-        coordinates=build(plan.dataset).coordinates,
+        coordinates=build(plan.dataset.problem, plan.dataset.grid).coordinates,
         notes={
             "max_error": worst["error"],
             "max_error_is": MEANING,

@@ -12,13 +12,13 @@ from distributed import KilledWorker, as_completed
 from cluster import time_limit
 from cluster.dask_cluster import client, num_over_memory
 from cluster.time_limit import TimeLimit
-from pipeline import disk, ownership, provenance
-from pipeline.config import Dataset
 from pipeline.datagen import folder
-from pipeline.datagen.generator import MEANING
 from pipeline.datagen.shard import Plan, publish, resume, try_shard, worst_of
+from pipeline.equations.base import MEANING
 from pipeline.errors import PipelineError, SolverError, TimeLimitError, brief
+from pipeline.runtime import disk, ownership, provenance
 from pipeline.store import layout, place
+from pipeline.store.config import Dataset
 
 _PRINT_EVERY_S = 2.0
 

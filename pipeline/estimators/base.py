@@ -8,12 +8,12 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from pipeline.calculus import jets as collapsed
+from pipeline.calculus.directions import Directions
+from pipeline.calculus.functions import Field, Function, nested_derivatives, nested_slopes
+from pipeline.calculus.jets import NetworkJet
 from pipeline.errors import ConfigError
-from pipeline.estimators import collapsed
-from pipeline.estimators.collapsed import NetworkJet
 from pipeline.problems.base import Operator, Terms, Trial
-from pipeline.problems.directions import Directions
-from pipeline.problems.functions import Field, Function, nested_derivatives, nested_slopes
 
 
 class Estimator(Protocol):

@@ -4,7 +4,7 @@ The state of a search lies in `<state>/<digest>`, keyed by everything its number
 replaced whole. Whatever is killed, and whenever, the next start with the same digest goes on from
 the last state that was saved, and its certificate equals that of an undisturbed search.
 
-A formulation is a module `pipeline.packing.<kind>` with
+A formulation is a module `pipeline.packing.<kind>.search` with
 
     search(formulation, precision_bits, *, resume, reached) -> Found
     progress(state) -> str
@@ -12,7 +12,6 @@ A formulation is a module `pipeline.packing.<kind>` with
 where `reached` is given states, JSON objects, and `resume` is one of them or None.
 """
 
-import importlib
 import json
 import time
 from collections.abc import Callable
@@ -23,9 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from cluster.ray_cluster import session
-from pipeline import config, disk, kept, ownership, provenance
 from pipeline.errors import PipelineError, SolverError, brief
-from pipeline.packing import known
+from pipeline.kinds import implementation
+from pipeline.packing import config, known
+from pipeline.packing.union import AnyFormulation
+from pipeline.runtime import disk, kept, ownership, provenance
+from pipeline.runtime.digest import config_digest
 
 _STATE = "state.json"
 _SAVE_EVERY_S = 1.0
@@ -67,7 +69,7 @@ def run(
         output / "run.json", stage="search", name=name, seed=seed, config=bound, source=source
     )
     with ownership.alone(state):
-        digest = provenance.config_digest(bound, seed, source)
+        digest = config_digest(bound, seed, source)
         folder = kept.claim(state, digest, f"search {name}")
         with record as summary:
             found = _on_ray(bound, name, folder, num_workers, ray_address)
@@ -110,7 +112,7 @@ def solve(
         DiskError: there is no room for the state.
     """
     part = config.Bound.model_validate(bound)
-    formulation = importlib.import_module(f"pipeline.packing.{part.formulation.kind}")
+    formulation = implementation(part.formulation)
     with disk.explained(folder):
         found = formulation.search(
             part.formulation,
@@ -137,7 +139,7 @@ def _on_ray(
     bound: config.Bound, name: str, folder: Path, num_workers: int, ray_address: str
 ) -> dict[str, Any]:
     """Return what `solve` gives in a Ray worker; its foreseen errors are raised as they were."""
-    formulation = importlib.import_module(f"pipeline.packing.{bound.formulation.kind}")
+    formulation = implementation(bound.formulation)
     if (before := _saved(folder)) is not None:
         print(f"{name}: goes on from {formulation.progress(before)}", flush=True)
     with session(num_workers, address=ray_address):
@@ -187,7 +189,7 @@ def _saved(folder: Path) -> dict[str, Any] | None:
     return state
 
 
-def _compared(step: dict[str, Any], formulation: config.Formulation, name: str) -> dict[str, Any]:
+def _compared(step: dict[str, Any], formulation: AnyFormulation, name: str) -> dict[str, Any]:
     """Return `step` with the digits it shares with the published value, and print it."""
     published = known.of_formulation(formulation.kind, formulation.dim)
     digits = agreeing_digits(step["bound"], published)

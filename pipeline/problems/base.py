@@ -18,9 +18,9 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from pipeline.problems.directions import Axes, Dense, Directions, OwnAxes
-from pipeline.problems.functions import Function, Product, Sum
-from pipeline.problems.shard import Shard
+from pipeline.calculus.directions import Axes, Dense, Directions, OwnAxes
+from pipeline.calculus.functions import Function, Product, Sum
+from pipeline.parallel.axes import Shard
 
 
 @dataclass(frozen=True)

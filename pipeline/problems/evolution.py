@@ -5,9 +5,9 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from pipeline.calculus.directions import Axes, Directions
+from pipeline.calculus.functions import Function
 from pipeline.problems.base import Reference, Trial
-from pipeline.problems.directions import Axes, Directions
-from pipeline.problems.functions import Function
 
 
 class Evolution(ABC):

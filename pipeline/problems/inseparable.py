@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.config import Inseparable as Config
+from pipeline.calculus.eager import is_eager_on_cpu
+from pipeline.calculus.functions import Radial
+from pipeline.parallel.axes import Shard
+from pipeline.parallel.tiles import normal_columns
 from pipeline.problems.base import Operator, Reference, Terms, Trial
-from pipeline.problems.eager import is_eager_on_cpu
-from pipeline.problems.functions import Radial
-from pipeline.problems.shard import Shard
+from pipeline.problems.settings import Inseparable as Config
 from pipeline.problems.stability import Stability
-from pipeline.problems.tiles import normal_columns
 
 # Numbers of an intermediate result that stay in cache (measured from 100 to 100,000 axes), and
 # those that keep a GPU busy or, compiled, are not kept at all.

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import StoreError
 
 if TYPE_CHECKING:
-    from pipeline.config import Dataset, Trajectory
+    from pipeline.store.config import Dataset, Trajectory
 
 SCHEMA_VERSION = 1
 ARRAYS = ("inputs", "targets")
@@ -165,7 +165,7 @@ def check_origin(
     path: Path, attributes: Mapping[str, Any], dataset: "Dataset | Trajectory", seed: int | None
 ) -> None:
     """Raise `StoreError` unless the store was made from this configuration and seed."""
-    from pipeline.config import shaping  # Here: this module alone needs no pydantic.
+    from pipeline.kinds import shaping
 
     expected, found = shaping(dataset), attributes.get("dataset")
     held = found if isinstance(found, dict) else {}

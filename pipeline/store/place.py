@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import disk, ours
 from pipeline.errors import PlaceError
+from pipeline.runtime import disk, ours
 
 _GROUP = "zarr.json"
 # In an unfinished store: what it will be (see `datagen.folder`).

@@ -8,9 +8,9 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from pipeline.config import Dataset
 from pipeline.errors import StoreError
 from pipeline.store import layout
+from pipeline.store.config import Dataset
 from pipeline.store.reader import block_checksum, position, read_block, region
 
 _CHUNK_BYTES = 2**20

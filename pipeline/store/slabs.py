@@ -8,9 +8,9 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from pipeline.config import Trajectory
 from pipeline.errors import StoreError
 from pipeline.store import layout, shards, trajectory
+from pipeline.store.config import Trajectory
 
 _CHUNK_BYTES = 2**20
 

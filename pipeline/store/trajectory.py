@@ -20,7 +20,7 @@ from pipeline.errors import StoreError
 from pipeline.store import layout
 
 if TYPE_CHECKING:
-    from pipeline.config import Trajectory
+    from pipeline.store.config import Trajectory
 
 LAYOUT = "trajectory"
 ARRAYS = ("velocity", "diagnostics", "spectrum")

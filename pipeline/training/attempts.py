@@ -19,9 +19,10 @@ from typing import Any
 
 import torch
 
-from pipeline import disk, errors
+from pipeline import errors
 from pipeline.errors import PipelineError, TrainingError, brief
-from pipeline.training import snapshot
+from pipeline.runtime import disk
+from pipeline.training.saved import snapshot
 
 _ERROR, _FAILED, _TRACEBACK = "error.txt", "failed.json", "traceback.txt"
 _PASSING = (errno.EIO, errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.ENOTCONN)

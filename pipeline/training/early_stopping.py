@@ -12,10 +12,11 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from pipeline.config import PinnTraining, TrainSettings
 from pipeline.errors import TrainingError
-from pipeline.training.held_out import mean_and_error, root
-from pipeline.training.step import World
+from pipeline.parallel.world import World
+from pipeline.training.config import TrainSettings
+from pipeline.training.pinn.config import PinnTraining
+from pipeline.training.pinn.held_out import mean_and_error, root
 from pipeline.training.task import Task
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from pipeline.training.step import World
+from pipeline.parallel.world import World
 
 _INTERVAL_S = 1.0
 # A bound, because steps may become slower: an evaluation, a busy machine.

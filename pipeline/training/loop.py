@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from pipeline.config import TrainSettings
 from pipeline.errors import TimeLimitError, TrainingError
+from pipeline.parallel.world import World
+from pipeline.training.config import TrainSettings
 from pipeline.training.early_stopping import EarlyStopping
 from pipeline.training.ending import Ending
 from pipeline.training.running_mean import RunningMean
-from pipeline.training.step import World, train_step
+from pipeline.training.step import train_step
 from pipeline.training.task import Task
 
 _POINTS_PER_EVALUATION = 10

@@ -1,7 +1,7 @@
 """Train one run on Ray Train: workers, retries and metrics are Ray's; state and files are ours.
 
 The state of a run lies in `<state>/<digest>`, keyed by everything its numbers depend on; that of a
-configuration it had before is kept beside it (`pipeline.kept`). Ray's own
+configuration it had before is kept beside it (`pipeline.runtime.kept`). Ray's own
 record of a run is rewritten in place and so can be read half-written after a kill; ours is
 replaced by a rename. Whatever is killed, and whenever, the next start with the same digest goes on
 from the last snapshot, and its results equal those of an undisturbed run but for times; on another
@@ -18,12 +18,15 @@ import torch
 
 from cluster import ray_cluster, time_limit
 from cluster.time_limit import TimeLimit
-from pipeline import disk, kept, ownership, provenance
-from pipeline.config import OperatorRun, PinnRun
 from pipeline.errors import PipelineError, TimeLimitError, TrainingError
-from pipeline.training import attempts, checkpoint, choice, outputs, progress, snapshot
-from pipeline.training.group import Group
+from pipeline.kinds import implementation_of_stage
+from pipeline.parallel.group import Group
+from pipeline.runtime import disk, kept, ownership, provenance
+from pipeline.runtime.digest import config_digest
+from pipeline.training import attempts, progress
+from pipeline.training.config import Run
 from pipeline.training.loop import Progress
+from pipeline.training.saved import checkpoint, outputs, snapshot
 from pipeline.training.worker import Job, work
 
 MAX_FAILURES = 3
@@ -31,7 +34,7 @@ RESIZE_CHECK_S = 60.0
 
 
 def run(
-    run: PinnRun | OperatorRun,
+    run: Run,
     *,
     name: str,
     seed: int,
@@ -74,10 +77,10 @@ def run(
     with time_limit.requeued(limit), ownership.alone(state):
         digest = _digest(run, seed, source, store)
         folder = kept.claim(state, digest, f"train {name}")
-        chosen: dict[str, Any] = {}
-        if isinstance(run, PinnRun):
-            choices = state.with_name(f"{state.name}.estimator.json")
-            run, chosen = choice.settled(run, name=name, seed=seed, digest=digest, file=choices)
+        choices = state.with_name(f"{state.name}.estimator.json")
+        run, chosen = implementation_of_stage(run).settled(
+            run, name=name, seed=seed, digest=digest, file=choices
+        )
         job = Job(run, name, seed, store.resolve() if store else None, folder)
         with record as summary:
             fewest, most = run.train.min_workers, run.train.max_workers
@@ -90,7 +93,7 @@ def run(
     print(f"{name}: relative_l2 {summary['relative_l2']:.3e}, results in {shown}", flush=True)
 
 
-def _resolved(run: PinnRun | OperatorRun) -> PinnRun | OperatorRun:
+def _resolved(run: Run) -> Run:
     """Return `run` with a path to its initial checkpoint that every process can follow.
 
     As it is written it is relative to the working directory, which that of a worker is not.
@@ -101,12 +104,12 @@ def _resolved(run: PinnRun | OperatorRun) -> PinnRun | OperatorRun:
     return run.model_copy(update={"initial_checkpoint": run.initial_checkpoint.resolve()})
 
 
-def _digest(run: PinnRun | OperatorRun, seed: int, source: str, store: Path | None) -> str:
+def _digest(run: Run, seed: int, source: str, store: Path | None) -> str:
     """Return a digest of all that determines the numbers of a run."""
     # The attributes of a store hold the checksum of every block.
     attributes = store / "zarr.json" if store else None
     contents = [attributes.read_bytes()] if attributes and attributes.exists() else []
-    return provenance.config_digest(
+    return config_digest(
         run, seed, source, [hashlib.sha256(content).hexdigest() for content in contents]
     )
 

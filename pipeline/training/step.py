@@ -1,37 +1,15 @@
 """One optimisation step of parallel training: the same update on every rank."""
 
 import math
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from pipeline.problems.shard import divided_layers
+from pipeline.parallel.axes import divided_layers
+from pipeline.parallel.world import World
 from pipeline.training.task import Task
-
-
-class World(Protocol):
-    """The processes that train together."""
-
-    rank: int
-    size: int
-    num_bytes: int
-    """Of all tensors that this process has given to `all_reduce` so far."""
-
-    def all_reduce(self, values: Tensor) -> None:
-        """Replace `values` by its sum over all ranks, in place, the same bits on every rank."""
-        ...
-
-
-class Alone:
-    """A world of one process."""
-
-    rank, size, num_bytes = 0, 1, 0
-
-    def all_reduce(self, values: Tensor) -> None:
-        """Return at once: the sum over one rank."""
 
 
 def train_step(

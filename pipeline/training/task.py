@@ -1,6 +1,6 @@
 """What the training loop needs of a task (`pipeline.training.{pinn,operator}.Task`)."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ class Task(Protocol):
     samples_per_step: int
     is_divided: bool
     """Whether every rank holds a part of the model, so that all must evaluate and save it."""
+    is_compiled: bool
+    """Whether the first step takes longer, because it is compiled."""
 
     def configure_optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler]:
         """Return optimiser and schedule; the schedule is advanced once a step."""
@@ -47,11 +49,10 @@ class Task(Protocol):
         """Return a small sample of predictions for the report."""
         ...
 
+    def description(self) -> dict[str, Any]:
+        """Return shapes and normalisation of the model: what a reader of its weights needs."""
+        ...
+
     def epoch(self, step: int) -> float:
         """Return the position of `step` in the course of the training."""
         ...
-
-
-def share(batch_size: int, rank: int, world_size: int) -> slice:
-    """Return the positions of a batch that `rank` takes; sizes differ by at most one."""
-    return slice(rank * batch_size // world_size, (rank + 1) * batch_size // world_size)

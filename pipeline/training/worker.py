@@ -1,6 +1,5 @@
 """What each training process does: build the task, train, and on rank 0 leave the results."""
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,22 +9,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline import kept
-from pipeline.config import OperatorRun, PinnRun
-from pipeline.training import checkpoint, outputs, progress
-from pipeline.training.divided import DividedSnapshots
+from pipeline.kinds import implementation_of_stage
+from pipeline.parallel.world import World
+from pipeline.runtime import kept
+from pipeline.training import progress
+from pipeline.training.config import Run
 from pipeline.training.loop import Checkpoints, History, Progress, train
-from pipeline.training.snapshot import Snapshots
-from pipeline.training.step import World
+from pipeline.training.saved import outputs
+from pipeline.training.saved.divided import DividedSnapshots
+from pipeline.training.saved.snapshot import Snapshots
+from pipeline.training.saved.weights import load_initial, save_model
 from pipeline.training.task import Task
-from pipeline.training.weights import load_initial, save_model
 
 
 @dataclass(frozen=True)
 class Job:
     """One run and where its state lies: `folder` is seen by every process of the run."""
 
-    run: PinnRun | OperatorRun
+    run: Run
     name: str
     seed: int
     store: Path | None
@@ -44,9 +45,7 @@ class Job:
 
 def build_task(job: Job, device: torch.device, world: World) -> Task:
     """Return the task of `job`, its model as at step 0."""
-    module = importlib.import_module(f"pipeline.training.{checkpoint.kind_of(job.run)}")
-    parts = {"world": world} if isinstance(job.run, PinnRun) else {}
-    task: Task = module.Task(job.run, job.seed, device, job.store, **parts)
+    task: Task = implementation_of_stage(job.run).build(job.run, job.seed, device, job.store, world)
     if job.run.initial_checkpoint is not None:
         load_initial(job.run.initial_checkpoint, job.run, task.model)
     return task
@@ -103,7 +102,7 @@ def work(
     if world.rank == 0 and job.run.train.min_workers < job.run.train.max_workers:
         workers = f"{world.size} of {job.run.train.max_workers} workers"
         progress.write(job.progress, f"{job.name}: {workers}")
-    if world.rank == 0 and isinstance(job.run, PinnRun) and job.run.train.compile:
+    if world.rank == 0 and task.is_compiled:
         progress.write(job.progress, f"{job.name}: the first step takes longer: it is compiled")
     history = train(
         task,
@@ -127,7 +126,7 @@ def work(
 
 def _finish(
     job: Job,
-    task: Any,
+    task: Task,
     history: History,
     model: dict[str, Tensor],
     final: dict[str, float],
@@ -146,11 +145,7 @@ def _finish(
         model,
         job.run,
         seed=job.seed,
-        description=(
-            checkpoint.pinn_description(job.run)
-            if isinstance(job.run, PinnRun)
-            else task.description()
-        ),
+        description=task.description(),
     )
     summary = {
         **final,

@@ -10,8 +10,9 @@ from flint import arb, ctx
 
 from pipeline.certify import format as certificates
 from pipeline.certify import verify
-from pipeline.config import TwoPoint
-from pipeline.packing import known, two_point
+from pipeline.packing import known
+from pipeline.packing.two_point import search as two_point
+from pipeline.packing.two_point.config import TwoPoint
 
 FOLDER = Path(__file__).parent / "certificates"
 # dim: (degree, precision_bits, relative distance to the exact density, proved bound)

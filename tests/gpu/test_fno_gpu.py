@@ -4,11 +4,11 @@ import pytest
 import torch
 from training_fixtures import make_store, operator_run
 
-from pipeline import config
-from pipeline.models import fno
-from pipeline.training import operator
+from pipeline.models.fno import model as fno
+from pipeline.models.fno.config import FNO
+from pipeline.parallel.world import Alone
 from pipeline.training.loop import train
-from pipeline.training.step import Alone
+from pipeline.training.operator import task as operator
 
 pytestmark = [
     pytest.mark.gpu,
@@ -28,7 +28,7 @@ class Nothing:
 def test_output_and_gradients_agree_with_the_cpu(modes, grid):
     torch.manual_seed(0)
     torch.backends.cuda.matmul.allow_tf32 = False
-    model = fno.build(config.FNO(kind="fno", modes=modes, width=32), 1, 1, len(modes))
+    model = fno.build(FNO(kind="fno", modes=modes, width=32), 1, 1, len(modes))
     x, found = torch.randn(4, 1, *grid), {}
     for device in ("cpu", "cuda"):
         model = model.to(device)

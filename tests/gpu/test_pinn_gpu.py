@@ -4,12 +4,13 @@ import pytest
 import torch
 from thread_worlds import on_threads, results
 
-from pipeline.config import PinnRun
-from pipeline.training import held_out
+from pipeline.parallel.world import Alone
 from pipeline.training.loop import train
-from pipeline.training.pinn import Task
-from pipeline.training.snapshot import Snapshots
-from pipeline.training.step import Alone, summed, train_step
+from pipeline.training.pinn import held_out
+from pipeline.training.pinn.config import PinnRun
+from pipeline.training.pinn.task import Task
+from pipeline.training.saved.snapshot import Snapshots
+from pipeline.training.step import summed, train_step
 
 pytestmark = [
     pytest.mark.gpu,

@@ -10,28 +10,37 @@ from hypothesis import strategies as st
 from scipy import integrate, special, stats
 from torch import nn
 
-from pipeline import config
-from pipeline.problems import cole_hopf, parabolic
+from pipeline.calculus.directions import Axes, Dense
+from pipeline.calculus.functions import Expression, Radial
 from pipeline.problems.base import Terms
-from pipeline.problems.black_scholes_barenblatt import Problem as BlackScholesBarenblatt
-from pipeline.problems.directions import Axes, Dense
-from pipeline.problems.fokker_planck import Problem as FokkerPlanck
-from pipeline.problems.functions import Expression, Radial
-from pipeline.problems.hjb import Problem as HJB
-from pipeline.problems.parabolic import Problem as Parabolic
-from pipeline.problems.schroedinger import Problem as Schroedinger
-from pipeline.problems.three_body import Problem as ThreeBody
-from pipeline.problems.two_body import Problem as TwoBody
+from pipeline.problems.black_scholes_barenblatt.config import (
+    BlackScholesBarenblatt as BlackScholesBarenblattConfig,
+)
+from pipeline.problems.black_scholes_barenblatt.problem import Problem as BlackScholesBarenblatt
+from pipeline.problems.fokker_planck.config import FokkerPlanck as FokkerPlanckConfig
+from pipeline.problems.fokker_planck.problem import Problem as FokkerPlanck
+from pipeline.problems.hjb import cole_hopf
+from pipeline.problems.hjb.config import HJB as HJBConfig
+from pipeline.problems.hjb.problem import Problem as HJB
+from pipeline.problems.parabolic import problem as parabolic
+from pipeline.problems.parabolic.config import Parabolic as ParabolicConfig
+from pipeline.problems.parabolic.problem import Problem as Parabolic
+from pipeline.problems.schroedinger.config import Schroedinger as SchroedingerConfig
+from pipeline.problems.schroedinger.problem import Problem as Schroedinger
+from pipeline.problems.three_body.config import ThreeBody as ThreeBodyConfig
+from pipeline.problems.three_body.problem import Problem as ThreeBody
+from pipeline.problems.two_body.config import TwoBody as TwoBodyConfig
+from pipeline.problems.two_body.problem import Problem as TwoBody
 
 CPU = torch.device("cpu")
 CLASSES = {
-    "two_body": (TwoBody, config.TwoBody),
-    "three_body": (ThreeBody, config.ThreeBody),
-    "parabolic": (Parabolic, config.Parabolic),
-    "hjb": (HJB, config.HJB),
-    "black_scholes_barenblatt": (BlackScholesBarenblatt, config.BlackScholesBarenblatt),
-    "fokker_planck": (FokkerPlanck, config.FokkerPlanck),
-    "schroedinger": (Schroedinger, config.Schroedinger),
+    "two_body": (TwoBody, TwoBodyConfig),
+    "three_body": (ThreeBody, ThreeBodyConfig),
+    "parabolic": (Parabolic, ParabolicConfig),
+    "hjb": (HJB, HJBConfig),
+    "black_scholes_barenblatt": (BlackScholesBarenblatt, BlackScholesBarenblattConfig),
+    "fokker_planck": (FokkerPlanck, FokkerPlanckConfig),
+    "schroedinger": (Schroedinger, SchroedingerConfig),
 }
 EXACT = [
     *[(kind, {"equation": e, "zero_sum": z})
@@ -350,7 +359,7 @@ def known_residual(problem, x):
 @pytest.mark.parametrize("dim", [10, 100, 1000, 10_000])
 def test_the_known_part_follows_heat_to_leading_order(equation, dim):
     """Its residual is a part of that of f; that of g itself is a multiple of it."""
-    settings_ = config.Parabolic(kind="parabolic", dim=dim, equation=equation)
+    settings_ = ParabolicConfig(kind="parabolic", dim=dim, equation=equation)
     problem = Parabolic(settings_, CPU, torch.float64)
     x = problem.sample(400, generator(0))
     ours = known_residual(problem, x).square().mean().sqrt()

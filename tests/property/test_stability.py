@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from torch import nn
 
-from pipeline.config import MLP, ThreeBody, TwoBody
-from pipeline.models import mlp
-from pipeline.problems import three_body, two_body
+from pipeline.networks.mlp import network as mlp
+from pipeline.networks.mlp.config import MLP
 from pipeline.problems.base import Trial
 from pipeline.problems.stability import Stability
-from pipeline.training.a_posteriori import StableProblem, _limit, error_bound
+from pipeline.problems.three_body import problem as three_body
+from pipeline.problems.three_body.config import ThreeBody
+from pipeline.problems.two_body import problem as two_body
+from pipeline.problems.two_body.config import TwoBody
+from pipeline.training.pinn.a_posteriori import StableProblem, _limit, error_bound
 
 CPU = torch.device("cpu")
 EQUATIONS = ("poisson", "allen_cahn", "sine_gordon")

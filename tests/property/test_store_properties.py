@@ -11,13 +11,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pipeline.config import Dataset
 from pipeline.datagen.sample import generate_block
 from pipeline.errors import StoreError
+from pipeline.parallel.shares import share
 from pipeline.store import layout, shards
+from pipeline.store.config import Dataset
 from pipeline.store.loader import ShardLoader
 from pipeline.store.reader import Store, open_store
-from pipeline.training.task import share
 
 
 def dataset(num_shards, size, dtype="float32", grid=(8,)):

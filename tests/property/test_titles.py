@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from pipeline import config
 from pipeline.aggregate.describe import (
     dataset_title,
     formulation_title,
@@ -25,11 +24,19 @@ from pipeline.aggregate.describe import (
 )
 from pipeline.aggregate.wording import number, text
 from pipeline.config import Experiment
+from pipeline.packing.config import Bound
+from pipeline.packing.two_point.config import TwoPoint
+from pipeline.packing.union import AnyFormulation
+from pipeline.problems.fokker_planck.config import FokkerPlanck
+from pipeline.problems.union import AnyProblem
+from pipeline.store.config import Dataset, Trajectory
+from pipeline.training.operator.config import OperatorRun
+from pipeline.training.pinn.config import PinnRun
 
 # What is no part of what a dataset holds.
 LAYOUT = {"samples_per_shard", "ranks", "tolerance"}
-PROBLEMS = get_args(get_args(config.PinnProblem)[0])
-FORMULATIONS = get_args(config.Formulation)
+PROBLEMS = get_args(get_args(AnyProblem)[0])
+FORMULATIONS = get_args(AnyFormulation)
 NO_DATA = Experiment(schema_version=1, seed=0)
 # Values of every kind of field; what does not fit a field's type is left out of its pool.
 ANY = (
@@ -89,8 +96,8 @@ def same_partition(parts: Iterable[Any], *labels: Callable[[Any], Any]) -> None:
         assert len({x == y for x, y in zip(a, b, strict=True)}) == 1, (a, b)
 
 
-def pinn(problem: BaseModel) -> config.PinnRun:
-    return config.PinnRun.model_construct(problem=problem)
+def pinn(problem: BaseModel) -> PinnRun:
+    return PinnRun.model_construct(problem=problem)
 
 
 def content(part: BaseModel) -> str:
@@ -114,7 +121,7 @@ def test_of_formulations(seed):
     same_partition(
         batch(FORMULATIONS, seed),
         content,
-        lambda part: formulation_title(config.Bound.model_construct(formulation=part)),
+        lambda part: formulation_title(Bound.model_construct(formulation=part)),
     )
 
 
@@ -122,16 +129,14 @@ def test_of_formulations(seed):
 @given(st.integers(0, 10**9))
 def test_of_datasets(seed):
     def as_runs_see_it(dataset):
-        run = config.OperatorRun.model_construct(dataset="x")
+        run = OperatorRun.model_construct(dataset="x")
         return problem_identity(run, Experiment.model_construct(datasets={"x": dataset}))
 
-    same_partition(
-        batch([config.Dataset, config.Trajectory], seed), content, dataset_title, as_runs_see_it
-    )
+    same_partition(batch([Dataset, Trajectory], seed), content, dataset_title, as_runs_see_it)
 
 
 def test_a_certificate_of_less_than_the_degree_asked_for_says_so():
-    bound = config.Bound(formulation=config.TwoPoint(kind="two_point", dim=8, degree=11))
+    bound = Bound(formulation=TwoPoint(kind="two_point", dim=8, degree=11))
     assert formulation_title(bound, 11) == formulation_title(bound) == "two-point, n = 8, degree 11"
     assert formulation_title(bound, 7) == "two-point, n = 8, degree 11; certificate of degree 7"
 
@@ -150,7 +155,7 @@ def test_of_numbers(a, b, ulps):
 
 
 def test_a_field_that_nobody_thought_of_is_in_the_title():
-    class Slanted(config.FokkerPlanck):
+    class Slanted(FokkerPlanck):
         slope: float = 1.0
         measure: str = "flat"
 

@@ -3,12 +3,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.config import MLP, TwoBody
-from pipeline.estimators.sdgd import sampled_terms
-from pipeline.models import mlp
+from pipeline.estimators.sdgd.estimator import sampled_terms
+from pipeline.networks.mlp import network as mlp
+from pipeline.networks.mlp.config import MLP
 from pipeline.problems.base import Operator, Terms, Trial
 from pipeline.problems.inseparable import draw_coefficients
-from pipeline.problems.two_body import Problem
+from pipeline.problems.two_body.config import TwoBody
+from pipeline.problems.two_body.problem import Problem
 
 CPU = torch.device("cpu")
 dims = st.integers(3, 9)

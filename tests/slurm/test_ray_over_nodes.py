@@ -9,7 +9,7 @@ from harness import SMOKE, Checkout
 from jobs import assert_nothing_left, jobs_of, running, said, start
 from virtual_cluster import environment, wait_until
 
-from pipeline import ours
+from pipeline.runtime import ours
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 

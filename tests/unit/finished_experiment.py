@@ -11,8 +11,12 @@ import pandas as pd
 from pipeline import config
 from pipeline.certify import format as certificates
 from pipeline.packing import rounding, solver
-from pipeline.provenance import config_digest, hardware, versions
+from pipeline.problems.settings import InTime
+from pipeline.runtime.digest import config_digest
+from pipeline.runtime.provenance import hardware, versions
 from pipeline.store import layout, trajectory
+from pipeline.store.config import Trajectory
+from pipeline.training.pinn.config import PinnRun
 
 PINN = {
     "problem": {"kind": "two_body", "dim": 1000},
@@ -115,7 +119,7 @@ def write_record(path: Path, stage: str, name: str, part, seed: int, **summary: 
 
 def write_store(store: Path, part, seed: int) -> None:
     """Write a complete store whose shards hold one byte each: no numbers, real layout."""
-    if isinstance(part, config.Trajectory):
+    if isinstance(part, Trajectory):
         arrays = trajectory.ARRAYS
         shapes = {name: [part.num_snapshots + 1, 3, *part.grid] for name in arrays}
         count, more = 1, {"layout": trajectory.LAYOUT}
@@ -168,7 +172,7 @@ def write_metrics(path: Path, pinn: bool, num_steps: int, floor: float, seconds:
 
 def write_run(results: Path, name: str, part, seed: int) -> None:
     folder = results / "train" / name
-    pinn = isinstance(part, config.PinnRun)
+    pinn = isinstance(part, PinnRun)
     floor = {"sine_sdgd": 0.04, "sine_full": 0.5, "burgers_fno": 0.004}.get(name, 0.02)
     num_steps = part.train.num_steps if pinn else part.train.num_epochs * 50
     extra = {"skill": 1 / floor, "trivial_relative_l2": 1.0} if pinn else {}
@@ -186,11 +190,11 @@ def write_run(results: Path, name: str, part, seed: int) -> None:
 
 def prediction(part, floor: float) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(1)
-    if isinstance(part, config.PinnRun):
+    if isinstance(part, PinnRun):
         exact = rng.standard_normal(500)
         radius = np.linspace(0, 1, 101)
         ray = (1 - radius**2) * np.sin(3 * radius)
-        in_time = isinstance(part.problem, config.InTime)
+        in_time = isinstance(part.problem, InTime)
         return {
             "exact": exact,
             "prediction": exact + floor * rng.standard_normal(500),
@@ -269,7 +273,7 @@ def write_all(root: Path, parts: config.Experiment) -> tuple[Path, Path]:
     data, results = root / "data", root / "results"
     for name, dataset in parts.datasets.items():
         write_store(data / f"{name}.zarr", dataset, dataset.seed)
-        if isinstance(dataset, config.Trajectory):
+        if isinstance(dataset, Trajectory):
             write_record(
                 data / f"{name}.run.json", "generate", name, dataset, dataset.seed,
                 num_snapshots=dataset.num_snapshots + 1, bytes=12_000_000, max_error=2.1e-8,

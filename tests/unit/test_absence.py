@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import failure
 from pipeline.aggregate import __main__ as command
 from pipeline.aggregate import stage
-from pipeline.aggregate.collect import collect
 from pipeline.aggregate.console import closing_table
+from pipeline.aggregate.read.collect import collect
 from pipeline.aggregate.table import summary_table
+from pipeline.runtime import failure
 
 FILES = {
     "data/burgers_1d.run.json": "burgers_1d",

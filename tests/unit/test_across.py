@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import failure
 from pipeline.aggregate import __main__ as command
 from pipeline.aggregate.across import bounds, datasets, experiments, seeds, settings, table, write
+from pipeline.runtime import failure
 
 RUN = finished.PINN | {"train": {"num_steps": 60}}
 BOUNDS = {name: finished.RAW["bounds"][name] for name in ("packing_d8", "packing_d24")}

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.aggregate import ablation, stage
-from pipeline.aggregate.collect import collect
+from pipeline.aggregate import stage
+from pipeline.aggregate.read.collect import collect
+from pipeline.aggregate.sections import ablation
 from pipeline.aggregate.table import COLUMNS, summary_table
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}

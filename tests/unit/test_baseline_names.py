@@ -8,13 +8,13 @@ import torch
 from test_describe import PROBLEMS
 from training_fixtures import pinn_run
 
-from pipeline import config
-from pipeline.aggregate import baselines
-from pipeline.aggregate.collect import collect
 from pipeline.aggregate.console import closing_table
+from pipeline.aggregate.read.collect import collect
 from pipeline.aggregate.report import render
+from pipeline.aggregate.sections import baselines
 from pipeline.aggregate.table import summary_table, unit
-from pipeline.training import pinn
+from pipeline.training.pinn import task as pinn
+from pipeline.training.pinn.config import PinnRun
 
 
 def space(x):
@@ -58,7 +58,7 @@ FORMULAS = {
 @pytest.mark.parametrize("raw", PROBLEMS, ids=str)
 def test_the_trivial_predictor_is_what_its_name_says(raw):
     part = pinn_run().model_dump(mode="json") | {"problem": raw}
-    run = config.PinnRun.model_validate(part)
+    run = PinnRun.model_validate(part)
     problem = pinn._module("problems", run.problem.kind).Problem(
         run.problem, torch.device("cpu"), torch.float64
     )

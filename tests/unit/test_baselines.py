@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from pipeline.training import baselines as module
-from pipeline.training.baselines import Baselines, axis_modes, baselines
+from pipeline.training.operator import baselines as module
+from pipeline.training.operator.baselines import Baselines, axis_modes, baselines
 
 
 @dataclass

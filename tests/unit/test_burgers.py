@@ -3,14 +3,14 @@ import pytest
 import scipy.fft
 from scipy import stats
 
-from pipeline import config
 from pipeline.datagen.sample import stream
+from pipeline.equations.burgers.config import Burgers as BurgersConfig
+from pipeline.equations.burgers.generator import Burgers, cole_hopf, exact_wave
 from pipeline.errors import SolverError
-from pipeline.problems.burgers import Burgers, cole_hopf, exact_wave
 
 
 def problem(viscosity=0.1, num_points=1024, **more):
-    return Burgers(config.Burgers(kind="burgers", viscosity=viscosity, **more), (num_points,))
+    return Burgers(BurgersConfig(kind="burgers", viscosity=viscosity, **more), (num_points,))
 
 
 def draw(burgers, count):

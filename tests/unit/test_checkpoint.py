@@ -9,9 +9,10 @@ import torch
 from training_fixtures import make_store, operator_run, pinn_run
 
 from pipeline.errors import CheckpointError
-from pipeline.training import operator, pinn
-from pipeline.training.checkpoint import check_checkpoint, pinn_description
-from pipeline.training.weights import load_initial, save_model
+from pipeline.training.operator import task as operator
+from pipeline.training.pinn import task as pinn
+from pipeline.training.saved.checkpoint import check_checkpoint
+from pipeline.training.saved.weights import load_initial, save_model
 
 CPU = torch.device("cpu")
 
@@ -40,9 +41,7 @@ def test_round_trip_restores_the_function_and_its_normalisation(saved, tmp_path)
 
 def test_pinn_round_trip(tmp_path):
     task, again = (pinn.Task(pinn_run(), seed, CPU) for seed in (1, 2))
-    save_model(
-        tmp_path, task.model.state_dict(), task.run, seed=1, description=pinn_description(task.run)
-    )
+    save_model(tmp_path, task.model.state_dict(), task.run, seed=1, description=task.description())
     load_initial(tmp_path, again.run, again.model)
     x = torch.randn(3, 10)
     assert torch.equal(again.model(x), task.model(x))
@@ -91,7 +90,7 @@ def test_parameters_of_other_shapes_are_refused(saved):
 
 def test_the_check_needs_no_torch():
     code = (
-        "import sys, pipeline.training.checkpoint;"
+        "import sys, pipeline.training.saved.checkpoint;"
         "sys.exit(bool({'torch', 'ray', 'numpy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

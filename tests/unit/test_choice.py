@@ -6,11 +6,12 @@ import pytest
 import torch
 from training_fixtures import pinn_run
 
-from pipeline.config import Auto, PinnRun
 from pipeline.errors import ConfigError
-from pipeline.estimators import auto
-from pipeline.training import choice
-from pipeline.training.pinn import Task
+from pipeline.estimators.auto import estimator as auto
+from pipeline.estimators.auto.config import Auto
+from pipeline.training.pinn import choice
+from pipeline.training.pinn.config import PinnRun
+from pipeline.training.pinn.task import Task
 
 AUTO = Auto(kind="auto", sampled_axes=4)
 

@@ -6,27 +6,29 @@ import finished_experiment as finished
 import numpy as np
 import pytest
 
-from pipeline import config
-from pipeline.aggregate.collect import collect
-from pipeline.aggregate.comparison import differences
+from pipeline.aggregate import published
+from pipeline.aggregate.read.collect import collect
 from pipeline.aggregate.report import render
+from pipeline.aggregate.sections.comparison import differences
 from pipeline.aggregate.table import summary_table
-from pipeline.problems import published
+from pipeline.networks.mlp.config import MLP
+from pipeline.problems.two_body.config import TwoBody
+from pipeline.training.pinn.config import PinnRun, PinnTraining
 
-PROBLEM = config.TwoBody(kind="two_body", dim=1000)
+PROBLEM = TwoBody(kind="two_body", dim=1000)
 ALWAYS = ["another draw of c", "the final error; theirs is the best over the run"]
 
 
-def changed(**changes: dict) -> config.PinnRun:
+def changed(**changes: dict) -> PinnRun:
     """Return the run of the published protocol with `changes` to its parts."""
     raw = published.protocol(PROBLEM).model_dump()
     for key, change in changes.items():
         # A part of another kind replaces the old one.
         raw[key] = change if "kind" in change else raw[key] | change
-    return config.PinnRun.model_validate(raw)
+    return PinnRun.model_validate(raw)
 
 
-def kaczmarz(network_after: float) -> config.PinnRun:
+def kaczmarz(network_after: float) -> PinnRun:
     optimizer = {"kind": "kaczmarz", "network_after": network_after}
     return changed(model={"skip": "quadratic"}, train={"num_workers": 1, "optimizer": optimizer})
 
@@ -82,11 +84,11 @@ def test_no_setting_is_overlooked():
     same = {"kind", "dim", "equation", "coefficient_seed", "zero_sum"}
     told = {tuple(key.split(".")) for key in CHANGES}
     for section, model in (
-        ("problem", config.TwoBody), ("model", config.MLP), ("train", config.PinnTraining)
+        ("problem", TwoBody), ("model", MLP), ("train", PinnTraining)
     ):  # fmt: skip
         fields = set(model.model_fields) - same - neutral
         assert fields == {field for part, field in told if part == section}
-    assert set(config.PinnRun.model_fields) == {
+    assert set(PinnRun.model_fields) == {
         "problem", "model", "estimator", "train", "initial_checkpoint"
     }  # fmt: skip
 
@@ -143,7 +145,7 @@ def test_a_run_from_a_checkpoint_says_so():
     ],
 )
 def test_only_the_same_problem_has_published_errors(problem, numbers):
-    run = config.PinnRun.model_validate(finished.PINN | {"problem": problem})
+    run = PinnRun.model_validate(finished.PINN | {"problem": problem})
     found = published.relative_errors(run.problem)
     assert [number.value for number in found] == numbers
     assert all("arXiv:" in number.source and number.method for number in found)

@@ -8,14 +8,16 @@ import torch
 from test_pinn_task import train
 from torch._dynamo.utils import counters
 
-from pipeline import private
-from pipeline.config import PinnRun, ThreeBody, TwoBody
+from pipeline.calculus.compiled import compiled
+from pipeline.calculus.functions import Expression
 from pipeline.errors import ConfigError
 from pipeline.problems.base import Trial
-from pipeline.problems.functions import Expression
 from pipeline.problems.inseparable import Inseparable
-from pipeline.training.compiled import compiled
-from pipeline.training.pinn import Task
+from pipeline.problems.three_body.config import ThreeBody
+from pipeline.problems.two_body.config import TwoBody
+from pipeline.runtime import private
+from pipeline.training.pinn.config import PinnRun
+from pipeline.training.pinn.task import Task
 
 CPU = torch.device("cpu")
 RUNS = {

@@ -7,6 +7,8 @@ import yaml
 
 from pipeline import config, experiment
 from pipeline.errors import ConfigError
+from pipeline.kinds import Frozen, shaping
+from pipeline.training.pinn.config import PinnTraining
 
 GOOD = {
     "schema_version": 1,
@@ -181,7 +183,7 @@ def test_the_fields_that_shape_no_number_are_these_and_no_others():
     # A new field counts. One that is to be added here leaves all numbers as they are but for
     # rounding, and the test of the stage that reads it shows that.
     training = {"checkpoint_every", "evaluate_every", "num_workers"}
-    neutral, pending = {}, [config.Frozen]
+    neutral, pending = {}, [Frozen]
     while pending:
         model = pending.pop()
         pending += model.__subclasses__()
@@ -217,18 +219,17 @@ def test_what_does_not_shape_the_numbers_does_not_count(tmp_path, key, value, co
         experiment.load(write(tmp_path, content)) for content in (GOOD, changed(key, value))
     )
     assert other != base
-    assert (config.shaping(other) != config.shaping(base)) == counts
+    assert (shaping(other) != shaping(base)) == counts
 
 
 def test_evaluations_count_where_they_decide_on_the_end():
     settings = {"num_steps": 100, "early_stopping": {"patience": 3}}
     often, seldom = (
-        config.PinnTraining(evaluate_every=every, checkpoint_every=every, **settings)
-        for every in (5, 50)
+        PinnTraining(evaluate_every=every, checkpoint_every=every, **settings) for every in (5, 50)
     )
-    assert "evaluate_every" in config.shaping(often)
-    assert "checkpoint_every" not in config.shaping(often)
-    assert config.shaping(often) != config.shaping(seldom)
+    assert "evaluate_every" in shaping(often)
+    assert "checkpoint_every" not in shaping(often)
+    assert shaping(often) != shaping(seldom)
 
 
 def test_a_missing_key_is_named(tmp_path):

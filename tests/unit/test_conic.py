@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from pipeline.errors import SolverError
-from pipeline.packing.conic import Problem, block_slices, smat, solve, svec
+from pipeline.packing.conic.doubles import Problem, block_slices, smat, solve, svec
 
 
 def problem(objective, equality, rows, limits, num_free, sizes) -> Problem:

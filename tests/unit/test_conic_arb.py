@@ -9,11 +9,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.certify.verify import verdict
-from pipeline.config import ThreePoint
 from pipeline.errors import SolverError
-from pipeline.packing import balls, conic, conic_arb, cutting, radial, three_point
-from pipeline.packing.conic import Problem, smat, svec
-from pipeline.packing.kernel import Kernel
+from pipeline.packing import balls
+from pipeline.packing.conic import arb as conic_arb
+from pipeline.packing.conic import doubles as conic
+from pipeline.packing.conic.doubles import Problem, smat, svec
+from pipeline.packing.three_point import cutting, radial
+from pipeline.packing.three_point import search as three_point
+from pipeline.packing.three_point.config import ThreePoint
+from pipeline.packing.three_point.kernel import Kernel
 
 
 def least_eigenvalue_problem(size: int, seed: int) -> Problem:

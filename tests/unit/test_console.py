@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pipeline import ours
+from pipeline.runtime import ours
 
 STAGE = """
 import sys

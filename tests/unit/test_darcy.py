@@ -3,15 +3,15 @@ import pytest
 import scipy.sparse as sp
 from scipy.sparse.linalg import spsolve
 
-from pipeline import config
 from pipeline.datagen.sample import stream
+from pipeline.equations.darcy import solver
+from pipeline.equations.darcy.config import Darcy as DarcyConfig
+from pipeline.equations.darcy.generator import Darcy
 from pipeline.errors import SolverError
-from pipeline.problems.darcy import Darcy
-from pipeline.solvers import darcy as solver
 
 
 def problem(*grid, **more):
-    return Darcy(config.Darcy(kind="darcy", **more), grid)
+    return Darcy(DarcyConfig(kind="darcy", **more), grid)
 
 
 def draw(darcy, count):

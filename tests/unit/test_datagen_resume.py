@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.config import Dataset
 from pipeline.errors import PipelineError, SolverError
 from pipeline.store import layout
+from pipeline.store.config import Dataset
 from pipeline.store.reader import open_store
 
 DATASET = {

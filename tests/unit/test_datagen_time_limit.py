@@ -11,10 +11,10 @@ from mpi_runner import on_ranks
 
 from cluster import time_limit
 from cluster.time_limit import JobTimes, TimeLimit
-from pipeline.config import Dataset
 from pipeline.datagen import stage
 from pipeline.errors import PipelineError, TimeLimitError
 from pipeline.store.check import check_any_store
+from pipeline.store.config import Dataset
 
 DATASET = Dataset(
     problem={"kind": "burgers", "viscosity": 0.1},

@@ -3,7 +3,8 @@
 from training_fixtures import pinn_run
 
 from pipeline.aggregate.describe import dimension, method_title, problem_title
-from pipeline.config import Experiment, PinnRun
+from pipeline.config import Experiment
+from pipeline.training.pinn.config import PinnRun
 
 PROBLEMS = [
     {"kind": "two_body", "dim": 10},

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import disk
 from pipeline.errors import DiskError, PlaceError
+from pipeline.runtime import disk
 
 
 def names(folder: Path) -> set[str]:

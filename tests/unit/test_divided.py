@@ -8,11 +8,12 @@ import torch
 from thread_worlds import on_threads, results
 from training_fixtures import pinn_run
 
-from pipeline.config import PinnRun
-from pipeline.training import pinn
-from pipeline.training.divided import DividedSnapshots
+from pipeline.parallel.world import Alone
 from pipeline.training.loop import train
-from pipeline.training.step import Alone, summed
+from pipeline.training.pinn import task as pinn
+from pipeline.training.pinn.config import PinnRun
+from pipeline.training.saved.divided import DividedSnapshots
+from pipeline.training.step import summed
 
 CPU = torch.device("cpu")
 

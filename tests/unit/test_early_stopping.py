@@ -14,16 +14,17 @@ from test_train_loop import Memory, as_double, each_rank, numbers, run
 from training_fixtures import operator_run, pinn_run
 
 from pipeline.errors import TimeLimitError, TrainingError
-from pipeline.estimators import sdgd
-from pipeline.experiment import parse_run
-from pipeline.problems import two_body
-from pipeline.training import held_out, pinn
+from pipeline.estimators.sdgd import estimator as sdgd
+from pipeline.parallel.world import Alone
+from pipeline.problems.two_body import problem as two_body
 from pipeline.training.early_stopping import EarlyStopping, has_fallen
-from pipeline.training.held_out import mean_and_error, root, unbiased_square
 from pipeline.training.loop import train
-from pipeline.training.pinn import Task
-from pipeline.training.snapshot import Snapshots
-from pipeline.training.step import Alone
+from pipeline.training.pinn import held_out
+from pipeline.training.pinn import task as pinn
+from pipeline.training.pinn.held_out import mean_and_error, root, unbiased_square
+from pipeline.training.pinn.task import Task
+from pipeline.training.saved.snapshot import Snapshots
+from pipeline.training.union import parse_run
 from pipeline.training.worker import Job, work
 
 CPU = torch.device("cpu")

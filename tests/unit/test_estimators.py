@@ -6,14 +6,20 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.config import MLP, SDGD, Full, TwoBody
+from pipeline.calculus import jets as collapsed
 from pipeline.errors import ConfigError
-from pipeline.estimators import base, collapsed, full, sdgd
-from pipeline.models import mlp
+from pipeline.estimators import base
+from pipeline.estimators.full import estimator as full
+from pipeline.estimators.full.config import Full
+from pipeline.estimators.sdgd import estimator as sdgd
+from pipeline.estimators.sdgd.config import SDGD
+from pipeline.networks.mlp import network as mlp
+from pipeline.networks.mlp.config import MLP
+from pipeline.parallel.axes import Shard
 from pipeline.problems import inseparable
 from pipeline.problems.base import Operator, Trial
-from pipeline.problems.shard import Shard
-from pipeline.problems.two_body import Problem
+from pipeline.problems.two_body.config import TwoBody
+from pipeline.problems.two_body.problem import Problem
 
 CPU = torch.device("cpu")
 

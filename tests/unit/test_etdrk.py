@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import scipy.fft
 
+from pipeline.equations.spectral import etdrk
 from pipeline.errors import SolverError
-from pipeline.solvers import etdrk
 
 
 @pytest.mark.parametrize("z", [0.0, 1e-12, -1e-6, -1e-2, -0.9, 1.1, -7.0, -40.0, -1e4, 1e-3j, 30j])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import failure
+from pipeline.runtime import failure
 
 
 def test_a_failure_comes_back_as_it_was_written(tmp_path):

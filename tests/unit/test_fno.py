@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline import config
-from pipeline.models import fno
+from pipeline.models.fno import model as fno
+from pipeline.models.fno.config import FNO
 
 
 def fft_layer(layer: fno.SpectralConv, v: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ def test_same_function_at_twice_the_resolution(modes):
     num_axes = len(modes)
     # One layer without GELU before it keeps the field band-limited but for the coordinates,
     # whose sawtooth is not: they are cut from the lift.
-    model = fno.build(config.FNO(kind="fno", modes=modes, width=8, depth=1), 1, 1, num_axes)
+    model = fno.build(FNO(kind="fno", modes=modes, width=8, depth=1), 1, 1, num_axes)
     model = model.double()
     with torch.no_grad():
         model.lift.weight[:, 1:] = 0
@@ -99,7 +99,7 @@ def test_same_function_at_twice_the_resolution(modes):
 )
 def test_number_of_parameters_is_the_published_one(modes, width, channels, expected):
     num_axes = len(modes)
-    model = fno.build(config.FNO(kind="fno", modes=modes, width=width), channels, 1, num_axes)
+    model = fno.build(FNO(kind="fno", modes=modes, width=width), channels, 1, num_axes)
     blocks = 2 ** (num_axes - 1)
     frequencies = torch.tensor(modes).prod().item()
     layer = 2 * blocks * width**2 * frequencies + width * (width + 1)
@@ -116,6 +116,6 @@ def test_initial_weights_are_uniform_up_to_the_published_scale():
 
 
 def test_output_has_the_shape_of_the_grid_and_the_asked_channels():
-    model = fno.build(config.FNO(kind="fno", modes=(3, 4), width=6), 2, 3, 2)
+    model = fno.build(FNO(kind="fno", modes=(3, 4), width=6), 2, 3, 2)
     for grid in ((8, 8), (17, 20), (4, 5)):
         assert model(torch.randn(5, 2, *grid)).shape == (5, 3, *grid)

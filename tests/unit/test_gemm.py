@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from pipeline.estimators import gemm
+from pipeline.calculus import gemm
 
 
 @pytest.mark.parametrize("part", ["whole", "columns", "transposed", "transposed columns"])

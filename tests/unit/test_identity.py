@@ -6,8 +6,8 @@ import json
 import pytest
 from training_fixtures import pinn_run
 
-from pipeline.identity import identity, weights_digest
-from pipeline.provenance import config_digest, is_result_of
+from pipeline.runtime.digest import config_digest, is_result_of
+from pipeline.runtime.identity import identity, weights_digest
 
 
 def checkpoint(folder, content=b"weights"):

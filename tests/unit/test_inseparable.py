@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from pipeline.problems import tiles
+from pipeline.parallel import tiles
+from pipeline.parallel.axes import Shard
+from pipeline.parallel.tiles import ONE_STREAM, TILE, normal_columns
 from pipeline.problems.inseparable import ball
-from pipeline.problems.shard import Shard
-from pipeline.problems.tiles import ONE_STREAM, TILE, normal_columns
 
 CPU = torch.device("cpu")
 

@@ -7,14 +7,16 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pipeline.config import Kaczmarz, PinnRun
 from pipeline.estimators.base import known_terms
-from pipeline.estimators.full import Full
-from pipeline.models.polynomial import Polynomial
-from pipeline.training import kaczmarz
-from pipeline.training.ansatz import ansatz
-from pipeline.training.pinn import Task
-from pipeline.training.step import Alone, train_step
+from pipeline.estimators.full.estimator import Full
+from pipeline.networks.polynomial import Polynomial
+from pipeline.optimizers.kaczmarz import step as kaczmarz
+from pipeline.optimizers.kaczmarz.config import Kaczmarz
+from pipeline.parallel.world import Alone
+from pipeline.training.pinn.ansatz import ansatz
+from pipeline.training.pinn.config import PinnRun
+from pipeline.training.pinn.task import Task
+from pipeline.training.step import train_step
 
 CPU = torch.device("cpu")
 PROBLEMS = {

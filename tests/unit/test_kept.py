@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pipeline import kept
+from pipeline.runtime import kept
 
 
 def digest(letter):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pipeline import ours
+from pipeline.runtime import ours
 
 STAGE = """
 import os, sys
@@ -54,7 +54,7 @@ def test_one_that_ray_ends_for_a_signal_says_so(tmp_path):
 
 
 def test_without_a_shell_less_is_said_and_nothing_is_lost(tmp_path, monkeypatch):
-    from pipeline import last_words
+    from pipeline.runtime import last_words
 
     def refuse(*_, **__):
         raise OSError("no more processes")

@@ -16,13 +16,22 @@ import torch
 from pydantic import BaseModel, ValidationError
 
 from pipeline import config, experiment, limits
+from pipeline.equations.burgers.config import Burgers
+from pipeline.equations.darcy.config import Darcy
+from pipeline.equations.navier_stokes.config import DecayingTurbulence
 from pipeline.errors import CheckpointError, ConfigError, PipelineError
-from pipeline.experiment import parse_run
+from pipeline.optimizers.adam.config import Adam
+from pipeline.optimizers.kaczmarz.config import Kaczmarz
+from pipeline.parallel.world import Alone
+from pipeline.problems.black_scholes_barenblatt.config import BlackScholesBarenblatt
+from pipeline.problems.hjb.config import HJB
+from pipeline.problems.two_body.config import TwoBody
 from pipeline.reading.expected import Expected
-from pipeline.training import pinn
-from pipeline.training.checkpoint import read_description
 from pipeline.training.loop import train
-from pipeline.training.step import Alone
+from pipeline.training.pinn import task as pinn
+from pipeline.training.pinn.config import PinnTraining
+from pipeline.training.saved.checkpoint import read_description
+from pipeline.training.union import parse_run
 
 MOST = {"maximum", "exclusiveMaximum"}
 LEAST = {"minimum", "exclusiveMinimum"}
@@ -67,15 +76,15 @@ RUN = {
     "train": {"num_steps": 3, "batch_size": 4, "num_workers": 1, "num_test_points": 20},
 }
 BASES: dict[type[BaseModel], dict[str, Any]] = {
-    config.Burgers: {"kind": "burgers", "viscosity": 0.1},
-    config.Darcy: {"kind": "darcy"},
-    config.DecayingTurbulence: {"kind": "decaying_turbulence"},
-    config.TwoBody: {"kind": "two_body", "dim": 6},
-    config.HJB: {"kind": "hjb", "dim": 6, "equation": "rosenbrock", "reference_samples": 64},
-    config.BlackScholesBarenblatt: {"kind": "black_scholes_barenblatt", "dim": 6},
-    config.Adam: {"kind": "adam"},
-    config.Kaczmarz: {"kind": "kaczmarz"},
-    config.PinnTraining: RUN["train"],
+    Burgers: {"kind": "burgers", "viscosity": 0.1},
+    Darcy: {"kind": "darcy"},
+    DecayingTurbulence: {"kind": "decaying_turbulence"},
+    TwoBody: {"kind": "two_body", "dim": 6},
+    HJB: {"kind": "hjb", "dim": 6, "equation": "rosenbrock", "reference_samples": 64},
+    BlackScholesBarenblatt: {"kind": "black_scholes_barenblatt", "dim": 6},
+    Adam: {"kind": "adam"},
+    Kaczmarz: {"kind": "kaczmarz"},
+    PinnTraining: RUN["train"],
 }
 
 
@@ -98,7 +107,7 @@ def on_the_limits(*models: type[BaseModel]) -> Iterator[Any]:
                 yield pytest.param(model, content, id=f"{model.__name__}-{key}-{value:g}")
 
 
-@pytest.mark.parametrize(("model", "content"), [*on_the_limits(config.Burgers, config.Darcy)])
+@pytest.mark.parametrize(("model", "content"), [*on_the_limits(Burgers, Darcy)])
 def test_a_field_whose_setting_is_on_a_limit_is_made_or_refused_in_one_line(model, content):
     try:
         problem = model(**content)
@@ -131,16 +140,16 @@ class Nothing:
         pass
 
 
-PROBLEMS = (config.TwoBody, config.HJB, config.BlackScholesBarenblatt)
+PROBLEMS = (TwoBody, HJB, BlackScholesBarenblatt)
 
 
 @pytest.mark.parametrize(
     ("model", "content"),
-    [*on_the_limits(*PROBLEMS, config.Adam, config.Kaczmarz, config.PinnTraining)],
+    [*on_the_limits(*PROBLEMS, Adam, Kaczmarz, PinnTraining)],
 )
 def test_training_with_a_setting_on_a_limit_ends_or_says_why_not(model, content):
     parts = copy.deepcopy(RUN)
-    if model is config.PinnTraining:
+    if model is PinnTraining:
         parts["train"] = content
     elif model in PROBLEMS:
         parts["problem"], parts["model"]["skip"] = content, "none"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.packing import maxima
+from pipeline.packing.three_point import maxima
 
 inside = st.floats(0.1, 0.9)
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from pipeline.config import MLP
-from pipeline.estimators import collapsed
-from pipeline.models import mlp
+from pipeline.calculus import jets as collapsed
+from pipeline.networks.mlp import network as mlp
+from pipeline.networks.mlp.config import MLP
 
 
 def test_network_has_the_configured_layers():

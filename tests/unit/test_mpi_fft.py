@@ -3,8 +3,8 @@ import pytest
 from mpi4py import MPI
 from mpi_runner import on_ranks
 
+from pipeline.equations.spectral.mpi_fft import SlabFFT
 from pipeline.errors import SolverError
-from pipeline.solvers.mpi_fft import SlabFFT
 
 # Every rank writes its slab of the coefficients and what comes back of the field.
 SCRIPT = """

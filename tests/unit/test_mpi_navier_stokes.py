@@ -6,9 +6,9 @@ from mpi4py import MPI
 from mpi_runner import on_ranks
 
 from pipeline.datagen.flow_summary import imbalance, peak
+from pipeline.equations.navier_stokes import initial as mpi_initial
+from pipeline.equations.navier_stokes.solver import NavierStokes
 from pipeline.errors import SolverError
-from pipeline.solvers import mpi_initial
-from pipeline.solvers.mpi_navier_stokes import NavierStokes
 
 
 def solver(num_points=16, viscosity=0.05):

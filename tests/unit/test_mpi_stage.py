@@ -15,12 +15,12 @@ import pytest
 from mpi_runner import environment
 
 from cluster import mpi
-from pipeline import ownership
-from pipeline.config import Trajectory
 from pipeline.datagen import mpi_shard
 from pipeline.errors import PipelineError, StoreError
+from pipeline.runtime import ownership
 from pipeline.store import layout, slabs, trajectory
 from pipeline.store.check import check_any_store
+from pipeline.store.config import Trajectory
 
 FLOW = {
     "problem": {

@@ -7,17 +7,27 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline import config
+from pipeline.calculus import jets as collapsed
+from pipeline.calculus.directions import Axes, Dense
+from pipeline.calculus.functions import Expression, Known, Radial, time_factor
 from pipeline.errors import ConfigError
-from pipeline.estimators import collapsed, exact_gram, hutchinson, jet, sdgd, taylor
-from pipeline.estimators.double_backward import DoubleBackward
-from pipeline.estimators.exact_gram import ExactGram, gram_factor
-from pipeline.estimators.full import Full
-from pipeline.models import mlp
-from pipeline.problems import hjb
+from pipeline.estimators.double_backward.estimator import DoubleBackward
+from pipeline.estimators.exact_gram import estimator as exact_gram
+from pipeline.estimators.exact_gram.config import ExactGram as ExactGramConfig
+from pipeline.estimators.exact_gram.estimator import ExactGram, gram_factor
+from pipeline.estimators.full.estimator import Full
+from pipeline.estimators.hutchinson import estimator as hutchinson
+from pipeline.estimators.hutchinson.config import Hutchinson
+from pipeline.estimators.jet import estimator as jet
+from pipeline.estimators.jet.config import Jet
+from pipeline.estimators.sdgd import estimator as sdgd
+from pipeline.estimators.sdgd.config import SDGD
+from pipeline.estimators.taylor import estimator as taylor
+from pipeline.estimators.taylor.config import Taylor
+from pipeline.networks.mlp import network as mlp
+from pipeline.networks.mlp.config import MLP
 from pipeline.problems.base import Operator, Terms, Trial
-from pipeline.problems.directions import Axes, Dense
-from pipeline.problems.functions import Expression, Known, Radial, time_factor
+from pipeline.problems.hjb import problem as hjb
 
 D = 4
 ANSATZES = ["radial", "expression", "known", "none", "bare"]
@@ -81,7 +91,7 @@ def ansatz(network, kind):
 
 def network(num_inputs=D + 1, width=3, depth=4, seed=0):
     torch.manual_seed(seed)
-    net = mlp.build(config.MLP(kind="mlp", width=width, depth=depth), num_inputs).double()
+    net = mlp.build(MLP(kind="mlp", width=width, depth=depth), num_inputs).double()
     for parameter in net.parameters():
         nn.init.normal_(parameter, 0.0, 0.8)
     return net
@@ -241,9 +251,9 @@ def test_the_gram_estimator_agrees_in_float32_at_high_dimension():
 
 def test_taylor_and_jet_are_sdgd_by_other_means():
     net = network()
-    build = taylor.build(config.Taylor(kind="taylor", num_directions=3), None, net)
+    build = taylor.build(Taylor(kind="taylor", num_directions=3), None, net)
     assert build == sdgd.SDGD(3)
-    build = jet.build(config.Jet(kind="jet", sampled_axes=2), None, net)
+    build = jet.build(Jet(kind="jet", sampled_axes=2), None, net)
     assert build == sdgd.SDGD(2, collapse=False)
 
 
@@ -278,8 +288,8 @@ class _Stub:
 
 def test_estimators_refuse_what_they_would_get_wrong():
     net, lin, weights = network(), _Stub(OPERATORS["powers"]), _Stub(OPERATORS["weights"])
-    gram = config.ExactGram(kind="exact_gram")
-    signs = config.Hutchinson(kind="hutchinson")
+    gram = ExactGramConfig(kind="exact_gram")
+    signs = Hutchinson(kind="hutchinson")
     for build, settings in ((exact_gram.build, gram), (hutchinson.build, signs)):
         with pytest.raises(ConfigError, match=r"for the gradient term Σ \|u_i\|\^1.75, got"):
             build(settings, lin, net)
@@ -289,7 +299,7 @@ def test_estimators_refuse_what_they_would_get_wrong():
     with pytest.raises(ConfigError, match="linear layers and tanh for exact_gram, got Convolution"):
         exact_gram.build(gram, _Stub(OPERATORS["squares"]), Convolution())
     hutchinson.build(signs, weights, net)
-    sdgd.build(config.SDGD(kind="sdgd"), lin, net)
+    sdgd.build(SDGD(kind="sdgd"), lin, net)
 
 
 def test_squares_along_directions_are_biased_for_other_powers():

@@ -7,8 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline import ownership
 from pipeline.errors import PipelineError
+from pipeline.runtime import ownership
 
 CLAIM = """
 import sys

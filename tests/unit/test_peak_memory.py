@@ -11,7 +11,9 @@ import psutil
 import pytest
 
 from cluster import mpi
-from pipeline import config, memory, provenance
+from pipeline.packing.config import Bound
+from pipeline.packing.two_point.config import TwoPoint
+from pipeline.runtime import memory, provenance
 
 SIZE = 300
 # Holds SIZE MB until its standard input is closed; says so when it has them.
@@ -49,7 +51,7 @@ def release(child):
 
 def test_a_child_is_counted_with_its_parent(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "_SHARE", 1)
-    part = config.Bound(formulation=config.TwoPoint(kind="two_point", dim=8))
+    part = Bound(formulation=TwoPoint(kind="two_point", dim=8))
     path = tmp_path / "run.json"
     before = own()
     with memory.watched() as watch:

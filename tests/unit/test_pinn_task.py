@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.config import PinnRun
 from pipeline.errors import ConfigError
-from pipeline.estimators import sdgd
-from pipeline.problems import two_body
-from pipeline.training import pinn
-from pipeline.training.ansatz import ansatz
-from pipeline.training.pinn import Task
+from pipeline.estimators.sdgd import estimator as sdgd
+from pipeline.problems.two_body import problem as two_body
+from pipeline.training.pinn import task as pinn
+from pipeline.training.pinn.ansatz import ansatz
+from pipeline.training.pinn.config import PinnRun
+from pipeline.training.pinn.task import Task
 
 CPU = torch.device("cpu")
 

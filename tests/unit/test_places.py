@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from training_fixtures import make_store, pinn_run
 
-from pipeline import failure, ours, ownership, places, provenance, workspace
+from pipeline.checks import places, workspace
+from pipeline.checks.inputs import check_inputs, makers
+from pipeline.checks.places import check_places
 from pipeline.config import Experiment
 from pipeline.errors import CheckpointError, ConfigError, PlaceError
-from pipeline.places import check_places
-from pipeline.preflight import check_inputs, makers
+from pipeline.runtime import failure, ours, ownership, provenance
 
 RUN = pinn_run(num_steps=10).model_dump(mode="json")
 RESULTS = Path("results/mine")

@@ -5,11 +5,11 @@ import torch
 from test_pinn_task import ESTIMATORS, PROBLEMS
 from test_train_loop import Memory, numbers, run
 
-from pipeline.config import PinnRun
 from pipeline.errors import ConfigError
-from pipeline.training.ansatz import ansatz, parts
-from pipeline.training.pinn import Task
-from pipeline.training.snapshot import Snapshots
+from pipeline.training.pinn.ansatz import ansatz, parts
+from pipeline.training.pinn.config import PinnRun
+from pipeline.training.pinn.task import Task
+from pipeline.training.saved.snapshot import Snapshots
 
 CPU = torch.device("cpu")
 

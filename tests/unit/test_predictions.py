@@ -7,10 +7,11 @@ from matplotlib.figure import Figure
 from test_describe import PROBLEMS
 from training_fixtures import pinn_run
 
-from pipeline.aggregate.figure import style
-from pipeline.aggregate.predictions import _points
-from pipeline.config import InTime, PinnRun
-from pipeline.training import pinn
+from pipeline.aggregate.figures.figure import style
+from pipeline.aggregate.sections.predictions import _points
+from pipeline.problems.settings import InTime
+from pipeline.training.pinn import task as pinn
+from pipeline.training.pinn.config import PinnRun
 
 
 def sample_of(problem: dict) -> tuple[pinn.Task, dict[str, np.ndarray]]:

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from cluster import ray_token
-from pipeline import private
 from pipeline.errors import PipelineError
+from pipeline.runtime import private
 
 
 @pytest.fixture(autouse=True)

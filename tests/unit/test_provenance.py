@@ -7,10 +7,13 @@ import grimp
 import numpy as np
 import pytest
 
-from pipeline import experiment, provenance
-from pipeline.stages import entry_modules
+from pipeline import experiment
+from pipeline.kinds import entry_modules
+from pipeline.runtime import digest as digests
+from pipeline.runtime import provenance
+from pipeline.runtime.digest import NEUTRAL, is_neutral, source_closure, source_digest
 
-ROOT = Path(provenance.__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 EXPERIMENT = experiment.load(ROOT / "workflow/config/default.yaml")
 FLOWS = experiment.load(ROOT / "workflow/config/experiments/taylor_green.yaml")
 PARTS = {
@@ -34,12 +37,12 @@ def test_digest_covers_exactly_the_import_graph(graph, name):
     expected, pending = set(), list(ENTRIES[name])
     while pending:
         module = pending.pop()
-        if module in expected or module in provenance.NEUTRAL:
+        if module in expected or is_neutral(module):
             continue
         expected.add(module)
         pending.extend(graph.find_modules_directly_imported_by(module))
         pending.extend({module.rpartition(".")[0]} - {""})
-    assert provenance.source_closure(*ENTRIES[name]) == expected
+    assert source_closure(*ENTRIES[name]) == expected
 
 
 def test_an_edit_changes_only_the_digests_that_see_it(tmp_path, monkeypatch):
@@ -47,8 +50,8 @@ def test_an_edit_changes_only_the_digests_that_see_it(tmp_path, monkeypatch):
     package.mkdir()
     for name, text in {"__init__": "", "a": "from pipeline import b", "b": "", "c": ""}.items():
         (package / f"{name}.py").write_text(text)
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
-    digest = provenance.source_digest
+    monkeypatch.setattr(digests, "ROOT", tmp_path)
+    digest = source_digest
     before = digest("pipeline.a"), digest("pipeline.c")
     (package / "b.py").write_text("x = 1\n")
     after = digest("pipeline.a"), digest("pipeline.c")
@@ -56,7 +59,7 @@ def test_an_edit_changes_only_the_digests_that_see_it(tmp_path, monkeypatch):
 
 
 def test_neutral_modules_exist():
-    for module in provenance.NEUTRAL:
+    for module in NEUTRAL:
         assert (ROOT / (module.replace(".", "/") + ".py")).exists()
 
 

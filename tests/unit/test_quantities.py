@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.aggregate import quantities as q
+from pipeline.aggregate.read import quantities as q
 
 decimals = st.decimals(min_value="1e-60", max_value="1e6", allow_nan=False).map(lambda x: f"{x:f}")
 

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config, kept, provenance
 from pipeline.certify import verify
 from pipeline.errors import DiskError, PipelineError, SolverError
-from pipeline.packing import known, stage, two_point
+from pipeline.packing import known, stage
+from pipeline.packing.config import Bound
+from pipeline.packing.two_point import search as two_point
+from pipeline.runtime import kept, provenance
+from pipeline.runtime.digest import config_digest
 
 
-def bound(dim: int, degree: int, bits: int = 256) -> config.Bound:
-    return config.Bound.model_validate(
+def bound(dim: int, degree: int, bits: int = 256) -> Bound:
+    return Bound.model_validate(
         {
             "formulation": {"kind": "two_point", "dim": dim, "degree": degree},
             "solver": {"precision_bits": bits},
@@ -24,7 +27,7 @@ def bound(dim: int, degree: int, bits: int = 256) -> config.Bound:
     )
 
 
-def run(part: config.Bound, root: Path, **changes: object) -> Path:
+def run(part: Bound, root: Path, **changes: object) -> Path:
     """Run the stage below `root`; return its folder of results."""
     arguments = {"name": "x", "seed": 1, "num_workers": 1, "source": "none"} | changes
     stage.run(part, output=root / "search/x", state=root / "state/search/x", **arguments)
@@ -95,7 +98,7 @@ import sys
 from pathlib import Path
 from pipeline import config
 from pipeline.packing import stage
-part = config.Bound.model_validate_json(sys.argv[1])
+part = Bound.model_validate_json(sys.argv[1])
 stage.solve(part.model_dump(mode="json"), Path(sys.argv[2]), save_every_s=0.0)
 """
 
@@ -112,7 +115,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_certificate(
     part = bound(24, 163, 512)
     undisturbed = run(part, tmp_path / "undisturbed")
     root = tmp_path / "killed"
-    folder = root / "state/search/x" / provenance.config_digest(part, 1, "none")[:16]
+    folder = root / "state/search/x" / config_digest(part, 1, "none")[:16]
     folder.mkdir(parents=True)
     killed = subprocess.Popen([sys.executable, "-c", PROGRAM, part.model_dump_json(), folder])
     deadline = time.monotonic() + 120
@@ -150,7 +153,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_certificate(
 def test_a_state_of_another_search_is_not_used(tmp_path, without_ray, degree, change):
     # A state of a climb that leads elsewhere: used, it would show in the certificate.
     state = tmp_path / "state/search/x"
-    folder = kept.claim(state, provenance.config_digest(bound(12, 31), 1, "none"), "x")
+    folder = kept.claim(state, config_digest(bound(12, 31), 1, "none"), "x")
     wrong = [{"nodes": [1.0 + i for i in range(m + 1)], "newton_steps": 1000} for m in range(5)]
     provenance.write_json(folder / "state.json", {"climbs": {"12": wrong}})
     found = run(bound(12, degree), tmp_path, **change)
@@ -164,9 +167,7 @@ def test_a_state_of_another_search_is_not_used(tmp_path, without_ray, degree, ch
 
 
 def test_a_state_that_a_power_failure_cut_is_not_used(tmp_path, without_ray):
-    folder = kept.claim(
-        tmp_path / "state/search/x", provenance.config_digest(bound(8, 31), 1, "none"), "x"
-    )
+    folder = kept.claim(tmp_path / "state/search/x", config_digest(bound(8, 31), 1, "none"), "x")
     (folder / "state.json").write_text('{"climbs": {"8": [{"no')
     check_outputs(run(bound(8, 31), tmp_path), 8, [7, 15, 23, 31])
 

@@ -3,10 +3,13 @@
 import pytest
 import torch
 
-from pipeline import config, sizes
-from pipeline.experiment import parse_run
-from pipeline.models import fno, mlp
-from pipeline.sizes import Room
+from pipeline import config
+from pipeline.checks import sizes
+from pipeline.checks.sizes import Room
+from pipeline.models.fno import model as fno
+from pipeline.networks.mlp import network as mlp
+from pipeline.store.config import Dataset, Trajectory
+from pipeline.training.union import parse_run
 
 MACHINE = Room(cores=4, memory=16 * 2**30, owner="this machine")
 
@@ -93,14 +96,14 @@ SAMPLES = {
 @pytest.mark.parametrize(
     ("dataset", "key"),
     [
-        (config.Dataset(**SAMPLES), None),
-        (config.Dataset(**SAMPLES | {"grid": [10**5, 10**5]}), "grid"),
-        (config.Dataset(**SAMPLES | {"grid": [8000, 8000]}), "samples_per_shard"),
-        (config.Dataset(**SAMPLES | {"num_samples": 10**12}), "num_samples"),
-        (config.Trajectory(**FLOW), None),
-        (config.Trajectory(**FLOW | {"grid": [4096] * 3}), "grid"),
-        (config.Trajectory(**FLOW | {"ranks": 16}), None),
-        (config.Trajectory(**FLOW | {"ranks": 32}), "ranks"),
+        (Dataset(**SAMPLES), None),
+        (Dataset(**SAMPLES | {"grid": [10**5, 10**5]}), "grid"),
+        (Dataset(**SAMPLES | {"grid": [8000, 8000]}), "samples_per_shard"),
+        (Dataset(**SAMPLES | {"num_samples": 10**12}), "num_samples"),
+        (Trajectory(**FLOW), None),
+        (Trajectory(**FLOW | {"grid": [4096] * 3}), "grid"),
+        (Trajectory(**FLOW | {"ranks": 16}), None),
+        (Trajectory(**FLOW | {"ranks": 32}), "ranks"),
     ],
 )
 def test_data_sets_that_do_not_fit(dataset, key):

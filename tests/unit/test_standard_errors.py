@@ -14,12 +14,14 @@ from test_pinn_task import make
 from test_train_loop import Memory, numbers, run
 from training_fixtures import make_store, operator_run, pinn_run
 
-from pipeline.aggregate import curves
-from pipeline.aggregate.results import Asked, Results, RunResult
-from pipeline.config import Experiment, PinnRun
-from pipeline.problems.skill import relative_errors
-from pipeline.training import operator, pinn
+from pipeline.aggregate.read.results import Asked, Results, RunResult
+from pipeline.aggregate.sections import curves
+from pipeline.config import Experiment
 from pipeline.training.loop import Progress
+from pipeline.training.operator import task as operator
+from pipeline.training.pinn import task as pinn
+from pipeline.training.pinn.config import PinnRun
+from pipeline.training.pinn.skill import relative_errors
 from pipeline.training.progress import line
 from pipeline.training.running_mean import RunningMean
 

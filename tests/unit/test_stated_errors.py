@@ -4,18 +4,21 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from pipeline import config
-from pipeline.config import Dataset
-from pipeline.datagen.generator import build
 from pipeline.datagen.sample import check_tolerance, generate_block, stream
+from pipeline.equations.base import build
+from pipeline.equations.burgers.config import Burgers as BurgersConfig
+from pipeline.equations.burgers.generator import Burgers, cole_hopf
+from pipeline.equations.darcy import solver as darcy_solver
+from pipeline.equations.darcy.config import Darcy as DarcyConfig
+from pipeline.equations.darcy.generator import Darcy
+from pipeline.equations.navier_stokes import companion as mpi_companion
+from pipeline.equations.navier_stokes import initial as mpi_initial
+from pipeline.equations.navier_stokes.companion import Companion
+from pipeline.equations.navier_stokes.solver import NavierStokes
+from pipeline.equations.refinement import refine_linearly, relative, resample
 from pipeline.errors import SolverError
-from pipeline.problems.burgers import Burgers, cole_hopf
-from pipeline.problems.darcy import Darcy
-from pipeline.solvers import darcy as darcy_solver
-from pipeline.solvers import mpi_companion, mpi_initial
-from pipeline.solvers.mpi_companion import Companion
-from pipeline.solvers.mpi_navier_stokes import NavierStokes
-from pipeline.solvers.refinement import refine_linearly, relative, resample
+from pipeline.kinds import shaping
+from pipeline.store.config import Dataset
 
 sweep = pytest.mark.sweep
 
@@ -63,7 +66,7 @@ BURGERS = [
 
 
 def burgers(viscosity, num_points, time_step, **more):
-    problem = config.Burgers(kind="burgers", viscosity=viscosity, time_step=time_step, **more)
+    problem = BurgersConfig(kind="burgers", viscosity=viscosity, time_step=time_step, **more)
     return Burgers(problem, (num_points,))
 
 
@@ -134,7 +137,7 @@ DARCY = [
 @pytest.mark.parametrize(("grid", "settings"), DARCY)
 def test_darcy(grid, settings):
     """The reference has the permeability of the same field at nodes 12 times as dense."""
-    problem = Darcy(config.Darcy(kind="darcy", **settings), grid)
+    problem = Darcy(DarcyConfig(kind="darcy", **settings), grid)
     inputs = draw(problem, 4)
     targets = problem.solve(inputs)
     field = np.stack([problem._field(rng, 12) for rng in streams(4)])
@@ -281,11 +284,11 @@ def test_the_tolerance_changes_what_is_refused_and_nothing_else():
     block = generate_block(loose, 1, 0, 4)
     other = generate_block(dataset(tolerance=0.1), 1, 0, 4)
     np.testing.assert_array_equal(block.targets, other.targets)
-    assert config.shaping(strict) == config.shaping(loose) and strict != loose
+    assert shaping(strict) == shaping(loose) and strict != loose
     assert block.errors.shape == (4,) and (block.errors > 0).all()
     with pytest.raises(SolverError, match="sample 2: .*estimated 0.6"):
         check_tolerance(loose, 1, 2, 0.6)
     # That of a linear solver is a setting of the problem, and shapes the numbers.
     darcy = dataset(problem={"kind": "darcy"}, grid=[16, 16])
-    assert "tolerance" in config.shaping(darcy)["problem"]
+    assert "tolerance" in shaping(darcy)["problem"]
     assert darcy.largest_error == 0.1 and build(darcy).num_inputs == 1

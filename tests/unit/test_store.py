@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import zarr
 
-from pipeline.config import Dataset
 from pipeline.errors import StoreError
 from pipeline.store import layout, shards
+from pipeline.store.config import Dataset
 from pipeline.store.loader import ShardLoader
 from pipeline.store.reader import open_store
 

@@ -7,11 +7,11 @@ import pytest
 import zarr
 from training_fixtures import make_store
 
-from pipeline import kept
-from pipeline.config import Dataset
 from pipeline.datagen import folder, shard
 from pipeline.errors import DiskError, PlaceError
+from pipeline.runtime import kept
 from pipeline.store import layout, place
+from pipeline.store.config import Dataset
 
 DATASET = Dataset.model_validate(
     {

@@ -8,9 +8,11 @@ from flint import arb, ctx
 from scipy.special import eval_chebyt, eval_gegenbauer
 
 from pipeline.certify.verify import verdict
-from pipeline.config import ThreePoint
-from pipeline.packing import cutting, known, laguerre, maxima, radial, refute, three_point
-from pipeline.packing.kernel import Kernel
+from pipeline.packing import known, laguerre
+from pipeline.packing.three_point import cutting, maxima, radial, refute
+from pipeline.packing.three_point import search as three_point
+from pipeline.packing.three_point.config import ThreePoint
+from pipeline.packing.three_point.kernel import Kernel
 
 BITS = 320
 SMALL = ThreePoint(

@@ -13,10 +13,10 @@ import torch
 from ray_nodes import ENVIRONMENT, ray_nodes
 from training_fixtures import make_store, operator_run, wait_for
 
-from pipeline.training import operator
+from pipeline.parallel.world import Alone
 from pipeline.training.loop import train
+from pipeline.training.operator import task as operator
 from pipeline.training.stage import _resources
-from pipeline.training.step import Alone
 
 # Longer than anyone waits: the test ends it while the rate still rises from 1e-4. A high rate
 # amplifies rounding without bound.

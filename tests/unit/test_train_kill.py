@@ -16,10 +16,11 @@ import pytest
 import torch
 from training_fixtures import make_store, operator_run, pinn_run, wait_for
 
-from pipeline.config import OperatorRun, PinnRun
-from pipeline.training import pinn
+from pipeline.parallel.world import Alone
 from pipeline.training.loop import train
-from pipeline.training.step import Alone
+from pipeline.training.operator.config import OperatorRun
+from pipeline.training.pinn import task as pinn
+from pipeline.training.pinn.config import PinnRun
 
 pytestmark = pytest.mark.slow
 

@@ -9,12 +9,14 @@ from thread_worlds import on_threads
 from training_fixtures import make_store, operator_run, pinn_run
 
 from pipeline.errors import StoreError, TrainingError
-from pipeline.problems import two_body
-from pipeline.training import operator, pinn
+from pipeline.parallel.world import Alone
+from pipeline.problems.two_body import problem as two_body
 from pipeline.training.loop import train
-from pipeline.training.operator import relative_l2
-from pipeline.training.snapshot import Snapshots
-from pipeline.training.step import Alone, summed
+from pipeline.training.operator import task as operator
+from pipeline.training.operator.task import relative_l2
+from pipeline.training.pinn import task as pinn
+from pipeline.training.saved.snapshot import Snapshots
+from pipeline.training.step import summed
 
 CPU = torch.device("cpu")
 

@@ -8,10 +8,10 @@ from thread_worlds import on_threads
 from training_fixtures import pinn_run
 
 from pipeline.errors import TimeLimitError
-from pipeline.training import pinn
+from pipeline.parallel.world import Alone
 from pipeline.training.ending import Ending
 from pipeline.training.loop import train
-from pipeline.training.step import Alone
+from pipeline.training.pinn import task as pinn
 
 RUN = pinn_run()
 

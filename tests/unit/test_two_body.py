@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.config import TwoBody
 from pipeline.problems.base import Terms
 from pipeline.problems.inseparable import draw_coefficients
-from pipeline.problems.skill import relative_errors
-from pipeline.problems.two_body import Problem, _circle, _num_terms
+from pipeline.problems.two_body.config import TwoBody
+from pipeline.problems.two_body.problem import Problem, _circle, _num_terms
+from pipeline.training.pinn.skill import relative_errors
 
 CPU = torch.device("cpu")
 EQUATIONS = ("poisson", "allen_cahn", "sine_gordon")

@@ -8,9 +8,10 @@ from flint import arb, ctx
 
 from pipeline.certify import format as certificates
 from pipeline.certify import verify
-from pipeline.config import TwoPoint
 from pipeline.errors import SolverError
-from pipeline.packing import known, laguerre, rounding, solver, two_point
+from pipeline.packing import known, laguerre, rounding, solver
+from pipeline.packing.two_point import search as two_point
+from pipeline.packing.two_point.config import TwoPoint
 
 
 def proved(dim: int, degree: int, bits: int = 320) -> Fraction:

@@ -4,9 +4,9 @@ import pytest
 import torch
 from training_fixtures import pinn_run
 
-from pipeline import kept
 from pipeline.errors import TimeLimitError
-from pipeline.training.step import Alone
+from pipeline.parallel.world import Alone
+from pipeline.runtime import kept
 from pipeline.training.worker import Job, work
 
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import workspace
-from pipeline.config import MAX_NAME_LENGTH, NAME_PATTERN, Experiment
+from pipeline.checks import workspace
+from pipeline.config import Experiment
 from pipeline.errors import ConfigError, PlaceError
+from pipeline.kinds import MAX_NAME_LENGTH, NAME_PATTERN
 from pipeline.reading.documents import Document
 
 

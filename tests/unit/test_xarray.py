@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import zarr
 
-from pipeline.config import Dataset, Trajectory
 from pipeline.datagen import shard
 from pipeline.errors import StoreError
 from pipeline.store import layout, slabs, trajectory
 from pipeline.store.check import check_any_store
+from pipeline.store.config import Dataset, Trajectory
 
 FLOW = {
     "problem": {

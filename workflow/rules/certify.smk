@@ -12,7 +12,7 @@ rule certify:
     benchmark:
         f"{LOGS}/benchmark/certify/{{bound}}.tsv"
     # A two-point proof is one Sturm chain after the other; boxes are proved side by side.
-    threads: lambda wildcards: 2 if is_three_point(wildcards.bound) else 1
+    threads: lambda wildcards: 2 if proof_divides(wildcards.bound) else 1
     resources:
         mem_mb=1000,
         runtime=120,

@@ -7,16 +7,16 @@ from functools import cache
 from pathlib import Path
 
 from cluster import preflight, slurm_request
-from pipeline import config as experiment_models
-from pipeline import disk, ownership, sizes, terminal, workspace
 from pipeline import experiment as reading
-from pipeline.config import NAME_PATTERN
+from pipeline.checks import sizes, workspace
+from pipeline.checks.inputs import check_inputs, makers
+from pipeline.checks.places import check_places
+from pipeline.config import find_part
 from pipeline.errors import PipelineError
-from pipeline.identity import identity as identity_of
-from pipeline.places import check_places
-from pipeline.preflight import check_inputs, makers
-from pipeline.provenance import source_digest
-from pipeline.stages import entry_modules, find_part
+from pipeline.kinds import NAME_PATTERN, entry_modules
+from pipeline.runtime import disk, ownership, terminal
+from pipeline.runtime.digest import source_digest
+from pipeline.runtime.identity import identity as identity_of
 
 terminal.tolerate()
 
@@ -156,10 +156,10 @@ def stage_source(section, wildcard):
 
 
 def flows():
-    """Return a regular expression of the names of the datasets that MPI makes."""
-    flow = experiment_models.Trajectory
+    """Return a regular expression of the names of the datasets that MPI computes."""
     entries = experiment.datasets.items()
-    return "|".join(name for name, part in entries if isinstance(part, flow)) or "(?!)"
+    names = (name for name, part in entries if part.problem.computed_by == "mpi")
+    return "|".join(names) or "(?!)"
 
 
 def store_of(wildcards):
@@ -181,9 +181,9 @@ def num_workers(wildcards):
     return named_part("runs", wildcards.run).train.max_workers
 
 
-def is_three_point(bound):
-    """Return whether a bound is a three-point bound."""
-    return named_part("bounds", bound).formulation.kind == "three_point"
+def proof_divides(bound):
+    """Return whether parts of the proof of a bound are proved side by side."""
+    return named_part("bounds", bound).formulation.proof_divides
 
 
 def num_ranks(wildcards):

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from pipeline import console, experiment
+from pipeline import experiment
 from pipeline.aggregate import stage
+from pipeline.runtime import console
 
 with console.stage(snakemake.log[0], snakemake.output[0]):
     stage.run(

@@ -3,12 +3,13 @@
 import hashlib
 from pathlib import Path
 
-from pipeline import config, console, kept, provenance
 from pipeline.certify.files import NoVerdict
 from pipeline.certify.verify import verdict
 from pipeline.errors import ResultError
+from pipeline.packing.config import Bound
+from pipeline.runtime import console, kept, provenance
 
-bound = config.Bound.model_validate(snakemake.params.config)
+bound = Bound.model_validate(snakemake.params.config)
 who = {"name": snakemake.wildcards.bound, "seed": snakemake.params.seed}
 record = Path(snakemake.output.record)
 

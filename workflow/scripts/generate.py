@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from pipeline import config, console
 from pipeline.datagen import stage
+from pipeline.runtime import console
+from pipeline.store.config import Dataset
 
 with console.stage(snakemake.log[0], snakemake.output[0], snakemake.params.failed):
     stage.run(
-        config.Dataset.model_validate(snakemake.config["datasets"][snakemake.wildcards.dataset]),
+        Dataset.model_validate(snakemake.config["datasets"][snakemake.wildcards.dataset]),
         name=snakemake.wildcards.dataset,
         seed=snakemake.params.seed,
         store=Path(snakemake.output.store).parent,

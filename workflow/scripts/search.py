@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from pipeline import config, console
 from pipeline.packing import stage
+from pipeline.packing.config import Bound
+from pipeline.runtime import console
 
 with console.stage(snakemake.log[0], snakemake.output[0], snakemake.params.failed):
     stage.run(
-        config.Bound.model_validate(snakemake.params.config),
+        Bound.model_validate(snakemake.params.config),
         name=snakemake.wildcards.bound,
         seed=snakemake.params.seed,
         output=Path(snakemake.output.record).parent,

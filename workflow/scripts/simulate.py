@@ -3,7 +3,7 @@
 import json
 
 from cluster import mpi
-from pipeline import console
+from pipeline.runtime import console
 
 with console.stage(snakemake.log[0], snakemake.output[0], snakemake.params.failed):
     arguments = {

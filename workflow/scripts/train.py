@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline import console, experiment
+from pipeline import experiment
+from pipeline.runtime import console
 from pipeline.training import stage
 
 with console.stage(snakemake.log[0], snakemake.output[0], snakemake.params.failed):

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.aggregate.across.experiments import Member
-from pipeline.aggregate.bounds import best
-from pipeline.aggregate.results import BoundResult, Missing
-from pipeline.config import Bound
+from pipeline.aggregate.read.results import BoundResult, Missing
+from pipeline.aggregate.sections.bounds import best
+from pipeline.packing.config import Bound
 
 
 @dataclass(frozen=True)

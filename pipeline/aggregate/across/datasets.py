@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pipeline.aggregate.across import settings
 from pipeline.aggregate.across.experiments import Member
 from pipeline.aggregate.describe import dataset_title
-from pipeline.config import Dataset, Trajectory
+from pipeline.store.config import Dataset, Trajectory
 
 
 @dataclass(frozen=True)

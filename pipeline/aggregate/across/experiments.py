@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.aggregate import asked, folders
-from pipeline.aggregate.collect import collect
-from pipeline.aggregate.results import Results
+from pipeline.aggregate.read import asked, folders
+from pipeline.aggregate.read.collect import collect
+from pipeline.aggregate.read.results import Results
 from pipeline.errors import ResultError
 
 

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.aggregate import lacking
 from pipeline.aggregate.across import bounds, datasets, seeds, settings
 from pipeline.aggregate.across.experiments import Member
 from pipeline.aggregate.across.text import mean_text
-from pipeline.aggregate.figure import COLOURS
-from pipeline.aggregate.quantities import percent, short, shorten_above
+from pipeline.aggregate.figures.figure import COLOURS
+from pipeline.aggregate.read.quantities import percent, short, shorten_above
+from pipeline.aggregate.read.results import BoundResult, Missing
 from pipeline.aggregate.report import templates
-from pipeline.aggregate.results import BoundResult, Missing
+from pipeline.aggregate.sections import lacking
 from pipeline.aggregate.table import unit
 
 # By which a page is recognised as one of these.

@@ -13,7 +13,7 @@ from math import sqrt
 from pipeline.aggregate.across import settings
 from pipeline.aggregate.across.experiments import Member
 from pipeline.aggregate.describe import method_title, problem_title
-from pipeline.aggregate.results import RunResult
+from pipeline.aggregate.read.results import RunResult
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from pipeline.aggregate.across.experiments import Member
-from pipeline.config import Experiment, OperatorRun, shaping
-from pipeline.failure import one_line
+from pipeline.config import Experiment
+from pipeline.kinds import shaping
+from pipeline.runtime.failure import one_line
+from pipeline.training.operator.config import OperatorRun
 
 _ABSENT = object()
 _MOST_CHARACTERS = 60

@@ -22,9 +22,9 @@ import pandas as pd
 from pipeline.aggregate.across import bounds, seeds, settings
 from pipeline.aggregate.across.experiments import Member
 from pipeline.aggregate.describe import dimension
-from pipeline.aggregate.lacking import PARTS
-from pipeline.aggregate.quantities import float_above
-from pipeline.aggregate.results import BoundResult
+from pipeline.aggregate.read.quantities import float_above
+from pipeline.aggregate.read.results import BoundResult
+from pipeline.aggregate.sections.lacking import PARTS
 from pipeline.aggregate.table import unit
 
 COLUMNS = {

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.aggregate import lacking
 from pipeline.aggregate.across import bounds, datasets, seeds, settings
 from pipeline.aggregate.across.experiments import Member
 from pipeline.aggregate.console import WIDTH, align, cut
-from pipeline.aggregate.quantities import duration, percent, short, shorten_above
-from pipeline.aggregate.results import BoundResult, Missing
+from pipeline.aggregate.read.quantities import duration, percent, short, shorten_above
+from pipeline.aggregate.read.results import BoundResult, Missing
+from pipeline.aggregate.sections import lacking
 
 # The first line of the file, by which it is recognised.
 HEADING = "Experiments compared"

@@ -8,12 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import disk
 from pipeline.aggregate.across.experiments import Member
 from pipeline.aggregate.across.page import GENERATOR, compared_page
 from pipeline.aggregate.across.table import compared_table
 from pipeline.aggregate.across.text import HEADING, compared_text
 from pipeline.errors import ResultError
+from pipeline.runtime import disk
 
 PAGE, TABLE, TEXT = "compared.html", "compared.parquet", "compared.txt"
 _MARK = b"pipeline.aggregate"

@@ -1,0 +1,1 @@
+"""The sections of the report, one for each kind of content."""

@@ -1,0 +1,1 @@
+"""Derivatives in high dimension: directions, functions, jets, their precision and execution."""

@@ -1,0 +1,1 @@
+"""Equations that data are generated of; a subfolder is a kind."""

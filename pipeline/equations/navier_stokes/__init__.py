@@ -1,0 +1,1 @@
+"""Incompressible Navier–Stokes flow in a periodic cube."""

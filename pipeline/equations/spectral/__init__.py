@@ -1,0 +1,1 @@
+"""Spectral methods that equations share."""

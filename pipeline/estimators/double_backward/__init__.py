@@ -1,0 +1,1 @@
+"""Sampled axes by reverse over reverse mode."""

@@ -1,0 +1,17 @@
+"""Configuration of the estimator `double_backward`."""
+
+from typing import ClassVar, Literal
+
+from pipeline.estimators.settings import EstimatorKind
+from pipeline.limits import Size
+
+
+class DoubleBackward(EstimatorKind):
+    """The axes of SDGD by reverse over reverse mode, axis by axis, as one writes it in PyTorch."""
+
+    layerwise: ClassVar[bool] = False
+    knows_parts: ClassVar[bool] = False
+    axes_key: ClassVar[str] = "sampled_axes"
+
+    kind: Literal["double_backward"]
+    sampled_axes: Size = 16

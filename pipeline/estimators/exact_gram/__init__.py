@@ -1,0 +1,1 @@
+"""The exact operator through the Gram matrix of the first layer."""

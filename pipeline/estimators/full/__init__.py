@@ -1,0 +1,1 @@
+"""All axes, the naive baseline."""

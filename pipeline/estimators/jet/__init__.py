@@ -1,0 +1,1 @@
+"""Sampled axes by nested forward mode."""

@@ -1,0 +1,16 @@
+"""Configuration of the estimator `jet`."""
+
+from typing import ClassVar, Literal
+
+from pipeline.estimators.settings import EstimatorKind
+from pipeline.limits import Size
+
+
+class Jet(EstimatorKind):
+    """The axes of SDGD by nested forward mode, for any network."""
+
+    layerwise: ClassVar[bool] = False
+    axes_key: ClassVar[str] = "sampled_axes"
+
+    kind: Literal["jet"]
+    sampled_axes: Size = 16

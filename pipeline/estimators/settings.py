@@ -1,0 +1,21 @@
+"""What the configurations of estimators share."""
+
+from typing import ClassVar
+
+from pipeline.kinds import Kind
+
+
+class EstimatorKind(Kind):
+    """An estimator of the terms of an operator.
+
+    layerwise: it differentiates layer by layer, so that torch can compile a step.
+    knows_parts: it takes derivatives of known parts of the ansatz in closed form.
+    divides_axes: it works where every process has some of the axes alone.
+    axes_key: the field with the number of distinct axes that a step takes, or none.
+    """
+
+    implementation: ClassVar[str] = "estimator"
+    layerwise: ClassVar[bool] = True
+    knows_parts: ClassVar[bool] = True
+    divides_axes: ClassVar[bool] = False
+    axes_key: ClassVar[str] = ""

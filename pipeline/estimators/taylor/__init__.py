@@ -1,0 +1,1 @@
+"""Sparse random directions: STDE."""

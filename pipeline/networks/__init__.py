@@ -1,0 +1,1 @@
+"""Coordinate networks of PINNs; a subfolder is a kind."""

@@ -1,0 +1,1 @@
+"""Optimisers; a subfolder is a kind."""

@@ -1,0 +1,1 @@
+"""Semidefinite programs: an interior-point method in doubles and in balls."""

@@ -1,0 +1,1 @@
+"""Three-point bounds: Cohn, de Laat and Salmon."""

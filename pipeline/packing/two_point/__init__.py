@@ -1,0 +1,1 @@
+"""Two-point bounds: Cohn and Elkies."""

@@ -1,0 +1,1 @@
+"""How work is divided over processes: ranks, axes of space, tiles of random numbers."""

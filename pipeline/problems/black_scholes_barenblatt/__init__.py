@@ -1,0 +1,1 @@
+"""Black–Scholes–Barenblatt equation."""

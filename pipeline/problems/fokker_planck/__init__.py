@@ -1,0 +1,1 @@
+"""Fokker–Planck equation of an Ornstein–Uhlenbeck process."""

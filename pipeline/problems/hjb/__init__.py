@@ -1,0 +1,1 @@
+"""Hamilton–Jacobi–Bellman equations."""

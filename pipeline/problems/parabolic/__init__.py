@@ -1,0 +1,1 @@
+"""Semilinear heat equations with published values."""

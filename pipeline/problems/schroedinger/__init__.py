@@ -1,0 +1,1 @@
+"""Ground state of an anisotropic harmonic oscillator."""

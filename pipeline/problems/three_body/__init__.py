@@ -1,0 +1,1 @@
+"""Inseparable three-body solution."""

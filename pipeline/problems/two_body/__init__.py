@@ -1,0 +1,1 @@
+"""Inseparable two-body solution."""

@@ -1,0 +1,13 @@
+"""Configuration of the problem `two_body`."""
+
+from typing import ClassVar, Literal
+
+from pipeline.problems.settings import Inseparable
+
+
+class TwoBody(Inseparable):
+    """Inseparable two-body solution on the unit ball."""
+
+    bodies: ClassVar[int] = 2
+
+    kind: Literal["two_body"]

@@ -1,0 +1,1 @@
+"""What every stage stands on: log, records, ownership, kept state. It shapes no number."""

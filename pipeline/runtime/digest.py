@@ -1,0 +1,112 @@
+"""Digests of what shapes a result: its configuration, and the source that computes it."""
+
+import ast
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from pipeline.runtime.identity import identity
+
+ROOT = Path(__file__).resolve().parents[2]
+# What a stage imports without its numbers depending on it. Values of the configuration count
+# through `params`; which kinds there are besides, and where and how a stage runs, change no number.
+NEUTRAL = frozenset(
+    f"pipeline.{name}" for name in ("config", "errors", "experiment", "kinds", "limits")
+)
+_NEUTRAL_PACKAGE = "pipeline.runtime"
+_UNION = ".union"
+
+
+def config_digest(config: BaseModel | Mapping[str, Any], *more: object) -> str:
+    """Return a SHA-256 digest (hex) of a configuration and further JSON values.
+
+    Of a validated configuration what shapes the numbers counts: see `pipeline.runtime.identity`.
+    """
+    content = identity(config) if isinstance(config, BaseModel) else dict(config)
+    text = json.dumps([content, *more], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_result_of(part: BaseModel, record: Mapping[str, Any]) -> bool:
+    """Return whether the `run.json` in `record` is that of a result of `part`.
+
+    What counts has become less from version to version, and the digest another. So a record whose
+    digest fits the configuration it holds, by the rule of its time, is read by the rule of today.
+    """
+    if record["config_digest"] == config_digest(part):
+        return True
+    if record["config_digest"] != _first_digest(record["config"]):
+        return False
+    try:
+        recorded = type(part).model_validate(record["config"])
+    except ValidationError:
+        return False
+    return config_digest(recorded) == config_digest(part)
+
+
+def _first_digest(config: Mapping[str, Any]) -> str:
+    """Return the digest of a complete configuration by the first rule: all but num_workers."""
+    counted = dict(config)
+    if isinstance(train := counted.get("train"), Mapping):
+        counted["train"] = {key: value for key, value in train.items() if key != "num_workers"}
+    return config_digest(counted)
+
+
+def source_digest(*modules: str) -> str:
+    """Return a SHA-256 digest (hex) of the source of `modules` and all of ours they import.
+
+    Snakemake does not see edits of imported modules; as a `params` value this digest makes it
+    rerun exactly the jobs whose code changed. A function-level import counts like any other;
+    a module loaded by name (`importlib`) must be listed by the caller.
+    """
+    digest = hashlib.sha256()
+    for module in sorted(source_closure(*modules)):
+        digest.update(module.encode() + b"\0" + _file_of(module).read_bytes())
+    return digest.hexdigest()
+
+
+def source_closure(*modules: str) -> frozenset[str]:
+    """Return the modules of `pipeline` that importing `modules` may execute, less neutral ones."""
+    closure: set[str] = set()
+    pending = list(modules)
+    while pending:
+        module = pending.pop()
+        if module in closure or is_neutral(module) or not module.startswith("pipeline"):
+            continue
+        closure.add(module)
+        pending.extend(_imports(module, _file_of(module).stat().st_mtime_ns))
+    return frozenset(closure)
+
+
+def is_neutral(module: str) -> bool:
+    """Return whether no number depends on `module`: see `source_closure`."""
+    return (
+        module in NEUTRAL
+        or module.endswith(_UNION)
+        or f"{module}.".startswith(f"{_NEUTRAL_PACKAGE}.")
+    )
+
+
+def _file_of(module: str) -> Path:
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@cache
+def _imports(module: str, _mtime_ns: int) -> tuple[str, ...]:
+    """Return the project modules named by the import statements of `module`, and its parents."""
+    parts = module.split(".")
+    found = {".".join(parts[:depth]) for depth in range(1, len(parts))}
+    for node in ast.walk(ast.parse(_file_of(module).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    ours = (name for name in found if name.split(".")[0] == "pipeline")
+    return tuple(sorted(name for name in ours if _file_of(name).exists()))

@@ -1,1 +1,0 @@
-"""Reference solvers: spectral time stepping, preconditioned conjugate gradients."""

@@ -1,0 +1,1 @@
+"""Training of physics-informed networks on the residual of a PDE."""

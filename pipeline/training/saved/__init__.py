@@ -1,0 +1,1 @@
+"""All that training keeps on disk: snapshots, checkpoints, results."""
