@@ -24,9 +24,9 @@ def two_point(quadrature: Quadrature, precision_bits: int) -> Instance:
     """Return the two-point program of degree K at the radius z_r = z_0, whose optimum is 1.
 
     Minimise f(0) subject to f^(0) = 1, Q = s_0 + z s_1 and -P = s_2 + (z - z_r) s_3, P and Q as in
-    `pipeline.packing.two_point.search`, s_i sums of squares of degree K - 1. By quadrature, f(0) is 1
-    at least, and the function with its roots gives 1. The Gram matrices of s_i are in orthonormal polynomials
-    with respect to samples weighted by the size of P or Q there. The K + 1 coefficients of f are
+    `two_point.search`, s_i sums of squares of degree K - 1. By the quadrature f(0) >= 1, and the
+    function with its roots gives 1. The Gram matrices of s_i are in orthonormal polynomials with
+    respect to samples weighted by the size of P or Q there. The K + 1 coefficients of f are
     eliminated, the equations orthonormalised, and everything is rounded to doubles at the end:
     posed thus, the optimum moves by 1e-15.
 

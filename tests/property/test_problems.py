@@ -12,36 +12,16 @@ from torch import nn
 
 from pipeline.calculus.directions import Axes, Dense
 from pipeline.calculus.functions import Expression, Radial
+from pipeline.kinds import implementation, kinds_of
 from pipeline.problems.base import Terms
-from pipeline.problems.black_scholes_barenblatt.config import (
-    BlackScholesBarenblatt as BlackScholesBarenblattConfig,
-)
-from pipeline.problems.black_scholes_barenblatt.problem import Problem as BlackScholesBarenblatt
-from pipeline.problems.fokker_planck.config import FokkerPlanck as FokkerPlanckConfig
-from pipeline.problems.fokker_planck.problem import Problem as FokkerPlanck
 from pipeline.problems.hjb import cole_hopf
-from pipeline.problems.hjb.config import HJB as HJBConfig
-from pipeline.problems.hjb.problem import Problem as HJB
 from pipeline.problems.parabolic import problem as parabolic
 from pipeline.problems.parabolic.config import Parabolic as ParabolicConfig
 from pipeline.problems.parabolic.problem import Problem as Parabolic
-from pipeline.problems.schroedinger.config import Schroedinger as SchroedingerConfig
-from pipeline.problems.schroedinger.problem import Problem as Schroedinger
-from pipeline.problems.three_body.config import ThreeBody as ThreeBodyConfig
-from pipeline.problems.three_body.problem import Problem as ThreeBody
-from pipeline.problems.two_body.config import TwoBody as TwoBodyConfig
-from pipeline.problems.two_body.problem import Problem as TwoBody
+from pipeline.problems.union import AnyProblem
 
 CPU = torch.device("cpu")
-CLASSES = {
-    "two_body": (TwoBody, TwoBodyConfig),
-    "three_body": (ThreeBody, ThreeBodyConfig),
-    "parabolic": (Parabolic, ParabolicConfig),
-    "hjb": (HJB, HJBConfig),
-    "black_scholes_barenblatt": (BlackScholesBarenblatt, BlackScholesBarenblattConfig),
-    "fokker_planck": (FokkerPlanck, FokkerPlanckConfig),
-    "schroedinger": (Schroedinger, SchroedingerConfig),
-}
+KINDS = kinds_of(AnyProblem)
 EXACT = [
     *[(kind, {"equation": e, "zero_sum": z})
       for kind in ("two_body", "three_body")
@@ -50,20 +30,20 @@ EXACT = [
     ("hjb", {"equation": "lin"}),
     ("black_scholes_barenblatt", {}),
     ("black_scholes_barenblatt", {"correlation": 0.3}),
-    ("fokker_planck", {}),
-    ("schroedinger", {}),
 ]  # fmt: skip
 OTHERS = [
     *[("parabolic", {"equation": e}) for e in ("heat", "allen_cahn", "sine_gordon")],
     ("hjb", {"equation": "lqg"}),
     ("hjb", {"equation": "rosenbrock"}),
 ]
+# The exact solution of every kind that is not named above, new ones too.
+EXACT += [(kind, {}) for kind in KINDS if kind not in dict([*EXACT, *OTHERS])]
 seeds = st.integers(0, 2**32 - 1)
 
 
 def make(kind, dim, dtype=torch.float64, **more):
-    problem, settings_ = CLASSES[kind]
-    return problem(settings_(kind=kind, dim=10 if kind == "parabolic" else dim, **more), CPU, dtype)
+    config = KINDS[kind](kind=kind, dim=10 if kind == "parabolic" else dim, **more)
+    return implementation(config).Problem(config, CPU, dtype)
 
 
 def generator(seed):
@@ -96,7 +76,7 @@ def dense_terms(problem, u, x):
 @given(st.sampled_from(EXACT), st.integers(4, 7), seeds)
 def test_the_exact_solution_has_no_residual(case, dim, seed):
     kind, more = case
-    if "coefficient_seed" in CLASSES[kind][1].model_fields and kind != "hjb":
+    if "coefficient_seed" in KINDS[kind].model_fields and kind != "hjb":
         more = more | {"coefficient_seed": seed}
     problem = make(kind, dim, **more)
     x = problem.sample(4, generator(seed))

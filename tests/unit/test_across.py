@@ -14,7 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.aggregate import __main__ as command
-from pipeline.aggregate.across import bounds, datasets, experiments, seeds, settings, table, write
+from pipeline.aggregate.across import (
+    bounds,
+    datasets,
+    differences,
+    experiments,
+    seeds,
+    table,
+    write,
+)
 from pipeline.runtime import failure
 
 RUN = finished.PINN | {"train": {"num_steps": 60}}
@@ -102,7 +110,7 @@ def test_runs_are_compared_by_configuration_neither_by_name_nor_by_title(three):
     assert [(run.names, list(run.by_seed)) for run in seeds.same_runs(members)] == [
         (["pinn"], [7, 10]), (["fno", "fno_2"], [7, 10]), (["slower"], [10])
     ]  # fmt: skip
-    (difference,) = settings.differences(members)
+    (difference,) = differences.differences(members)
     assert difference.key == "train.num_workers" and not difference.shapes
     (definition,) = datasets.definitions(members)
     assert definition.names == ("burgers_1d", "other") and not definition.shared
@@ -121,7 +129,7 @@ def test_exactly_the_keys_that_differ_are_listed_with_their_values(three):
     # In a folder of its own: a data set of another definition has another store.
     finished.write_named(three.parent / "elsewhere", "tuned", other)
     members = experiments.members(["s7", "s8", "elsewhere/results/tuned"])
-    assert [(x.part, x.name, x.text, x.whose) for x in settings.differences(members)] == [
+    assert [(x.part, x.name, x.text, x.whose) for x in differences.differences(members)] == [
         ("dataset", "burgers_1d", "num_samples: 1200 | 600", "s7, s8 | tuned"),
         ("run", "pinn", "estimator.sampled_axes: 16 | 4", "s7, s8 | tuned"),
         ("run", "fno", "dataset.num_samples: 1200 | 600", "s7, s8 | tuned"),
@@ -135,7 +143,7 @@ def test_exactly_the_keys_that_differ_are_listed_with_their_values(three):
     ("value", "text"), [(1e-3, "0.001"), (1 / 3, "0.3333333333333333"), (None, "null"), ("a", "a")]
 )
 def test_a_value_is_told_as_it_would_be_written(value, text):
-    assert settings.value_text(value) == text
+    assert differences.value_text(value) == text
 
 
 def test_bounds_stand_side_by_side_and_only_verdicts_prove(tmp_path, monkeypatch, capsys):

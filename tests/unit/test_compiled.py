@@ -1,7 +1,5 @@
 """`train.compile`: the same numbers, in one program."""
 
-import importlib
-
 import pytest
 import test_pinn_task
 import torch
@@ -11,6 +9,7 @@ from torch._dynamo.utils import counters
 from pipeline.calculus.compiled import compiled
 from pipeline.calculus.functions import Expression
 from pipeline.errors import ConfigError
+from pipeline.kinds import implementation
 from pipeline.problems.base import Trial
 from pipeline.problems.inseparable import Inseparable
 from pipeline.problems.three_body.config import ThreeBody
@@ -91,8 +90,8 @@ def test_loss_and_gradient_are_those_of_the_bare_function(name):
 @pytest.mark.parametrize("kind", ["two_body", "three_body"])
 def test_the_source_keeps_its_digits(kind):
     """The sums cancel to a small part of their terms: fused operations may not lose that."""
-    module = importlib.import_module(f"pipeline.problems.{kind}")
     settings = {"two_body": TwoBody, "three_body": ThreeBody}[kind](kind=kind, dim=1000)
+    module = implementation(settings)
     single, double = (module.Problem(settings, CPU, t) for t in (torch.float32, torch.float64))
     x = single.sample(50, torch.Generator().manual_seed(0))
     found = compiled(single.source, CPU)(x)

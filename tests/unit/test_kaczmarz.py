@@ -1,7 +1,6 @@
 """A polynomial beside the network, and the steps that make the residual of a batch vanish."""
 
 import copy
-import importlib
 
 import pytest
 import torch
@@ -9,6 +8,7 @@ from pydantic import ValidationError
 
 from pipeline.estimators.base import known_terms
 from pipeline.estimators.full.estimator import Full
+from pipeline.kinds import implementation
 from pipeline.networks.polynomial import Polynomial
 from pipeline.optimizers.kaczmarz import step as kaczmarz
 from pipeline.optimizers.kaczmarz.config import Kaczmarz
@@ -118,7 +118,7 @@ def known_residual(problem, polynomial, part, x):
 def test_the_step_is_that_of_the_dense_jacobian(name, degree):
     """W Jᵀ (J W Jᵀ + λ)⁻¹ R with J by autograd, residual by residual, and W by hand."""
     run = run_of(PROBLEMS[name])
-    module = importlib.import_module(f"pipeline.problems.{run.problem.kind}")
+    module = implementation(run.problem)
     problem = module.Problem(run.problem, CPU, torch.float64)
     m = problem.num_inputs
     generator = torch.Generator().manual_seed(4)

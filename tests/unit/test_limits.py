@@ -1,7 +1,6 @@
 """Every number of an experiment has limits, and what lies on them ends well or in one line."""
 
 import copy
-import importlib
 import json
 import math
 import re
@@ -20,6 +19,7 @@ from pipeline.equations.burgers.config import Burgers
 from pipeline.equations.darcy.config import Darcy
 from pipeline.equations.navier_stokes.config import DecayingTurbulence
 from pipeline.errors import CheckpointError, ConfigError, PipelineError
+from pipeline.kinds import implementation
 from pipeline.optimizers.adam.config import Adam
 from pipeline.optimizers.kaczmarz.config import Kaczmarz
 from pipeline.parallel.world import Alone
@@ -115,7 +115,7 @@ def test_a_field_whose_setting_is_on_a_limit_is_made_or_refused_in_one_line(mode
         # Two settings that do not go together.
         assert re.search(r"(time_step|viscosity): expected", str(error))
         return
-    module = importlib.import_module(f"pipeline.problems.{problem.kind}")
+    module = implementation(problem)
     built = module.build(problem, (64,) if problem.kind == "burgers" else (16, 16))
     streams = [lambda: np.random.default_rng(0)]
     with warnings.catch_warnings():

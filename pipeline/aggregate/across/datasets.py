@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.aggregate.across import settings
+from pipeline.aggregate.across import differences
 from pipeline.aggregate.across.experiments import Member
 from pipeline.aggregate.describe import dataset_title
 from pipeline.store.config import Dataset, Trajectory
@@ -42,7 +42,7 @@ def definitions(members: Sequence[Member]) -> list[Definition]:
     groups: dict[str, list[tuple[str, Dataset | Trajectory, Member]]] = {}
     for member in members:
         for name, config in member.results.experiment.datasets.items():
-            key = settings.identity(config, member.results.experiment)
+            key = differences.identity(config, member.results.experiment)
             groups.setdefault(key, []).append((name, config, member))
     return [
         Definition(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.aggregate.across import bounds, datasets, seeds, settings
+from pipeline.aggregate.across import bounds, datasets, differences, seeds
 from pipeline.aggregate.across.experiments import Member
 from pipeline.aggregate.across.text import mean_text
 from pipeline.aggregate.figures.figure import COLOURS
@@ -34,7 +34,7 @@ def compared_page(members: Sequence[Member]) -> str:
         ],
         num_parts=sum(member.results.num_parts for member in members),
         runs=[_run(same) for same in seeds.same_runs(members)],
-        settings=settings.differences(members),
+        settings=differences.differences(members),
         bounds=[_bound(row, members) for row in bounds.side_by_side(members)],
         datasets=datasets.definitions(members),
     )  # fmt: skip

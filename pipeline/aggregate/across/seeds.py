@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
 
-from pipeline.aggregate.across import settings
+from pipeline.aggregate.across import differences
 from pipeline.aggregate.across.experiments import Member
 from pipeline.aggregate.describe import method_title, problem_title
 from pipeline.aggregate.read.results import RunResult
@@ -93,7 +93,7 @@ def same_runs(members: Sequence[Member]) -> list[SameRun]:
     groups: dict[str, list[tuple[Member, RunResult]]] = {}
     for member in members:
         for run in member.results.runs:
-            key = settings.identity(run.config, member.results.experiment)
+            key = differences.identity(run.config, member.results.experiment)
             groups.setdefault(key, []).append((member, run))
     return [SameRun(tuple(group)) for group in groups.values()]
 

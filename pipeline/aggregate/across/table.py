@@ -19,7 +19,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.aggregate.across import bounds, seeds, settings
+from pipeline.aggregate.across import bounds, differences, seeds
 from pipeline.aggregate.across.experiments import Member
 from pipeline.aggregate.describe import dimension
 from pipeline.aggregate.read.quantities import float_above
@@ -108,7 +108,7 @@ def _missing(members: Sequence[Member]) -> Iterator[Row]:
 
 
 def _settings(members: Sequence[Member]) -> Iterator[Row]:
-    for found in settings.differences(members):
+    for found in differences.differences(members):
         yield {
             "part": found.part,
             "name": found.name,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.aggregate.across import bounds, datasets, seeds, settings
+from pipeline.aggregate.across import bounds, datasets, differences, seeds
 from pipeline.aggregate.across.experiments import Member
 from pipeline.aggregate.console import WIDTH, align, cut
 from pipeline.aggregate.read.quantities import duration, percent, short, shorten_above
@@ -93,7 +93,7 @@ def _datasets(members: Sequence[Member]) -> Iterator[tuple[str, ...]]:
 
 def _settings(members: Sequence[Member]) -> Iterator[tuple[str, ...]]:
     yield "part", "name", "key: values", "experiments"
-    for found in settings.differences(members):
+    for found in differences.differences(members):
         key = found.text if found.shapes else f"{found.text} (no number depends on it)"
         yield found.part, found.name, key, found.whose
 

@@ -1,0 +1,1 @@
+"""The certify stage: the verifier, run as a job."""
