@@ -57,7 +57,7 @@ def one(name: str, data: Path | None) -> int:
     source, data = source_digest("pipeline.aggregate.stage"), data or folders.data_of(results)
     status = 0
     try:
-        found = stage.run(experiment, data=data, results=results, source=source)
+        found = stage.run(stage.job_of(experiment, results, source), experiment, data=data)
     except stage.IncompleteError as error:
         status, found = _fail(error, 1), error.results
     except (PipelineError, OSError) as error:

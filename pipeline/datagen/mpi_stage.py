@@ -5,13 +5,15 @@ rule `simulate` puts the command together (`cluster.mpi.run`).
 """
 
 import argparse
+import json
 import math
 import platform
 import sys
 import time
 import traceback
 from collections import Counter
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,22 +30,17 @@ from pipeline.equations.navier_stokes.companion import Companion
 from pipeline.equations.navier_stokes.config import TaylorGreen
 from pipeline.equations.navier_stokes.solver import NavierStokes
 from pipeline.errors import PipelineError, TimeLimitError
-from pipeline.runtime import disk, ownership, provenance, terminal
+from pipeline.runtime import terminal
 from pipeline.runtime.digest import config_digest
+from pipeline.runtime.job import Job
 from pipeline.store import place, slabs
 from pipeline.store.config import Trajectory
 
 
 def run(
-    comm: Any,
-    plan: Plan,
-    *,
-    name: str,
-    record: Path,
-    patience_s: float,
-    limit: TimeLimit | None = None,
+    comm: Any, plan: Plan, job: Job, *, patience_s: float, limit: TimeLimit | None = None
 ) -> None:
-    """Write the trajectory of `plan` to its store and rank 0's `run.json` to `record`.
+    """Write the trajectory of `plan` to its store and, by rank 0, the record of `job`.
 
     Every rank writes its own slab of every snapshot; nothing is gathered. Killed at any moment and
     started again with the same configuration, seed and source, the run verifies the snapshots that
@@ -59,47 +56,36 @@ def run(
             `time_limit.requeued`.
         PipelineError: another run writes the store.
     """
+    name = job.name
     with ExitStack() as stack:
-        mpi.collectively(comm, _lock, comm, stack, plan, record, patience_s)
-        with _recorded(comm, plan, name, record) as summary:
-            solver = NavierStokes(comm, plan.dataset.grid[0], plan.dataset.problem.viscosity)
-            companion = Companion(solver)
-            records, state = _resume(comm, plan, companion, name)
-            for record_of_snapshot in records:
-                flow_summary.check_tolerance(plan.dataset, name, record_of_snapshot)
-            found = len(records)
-            for snapshot in range(found, plan.dataset.num_snapshots + 1):
-                if len(records) > found:
-                    mpi.collectively(comm, _on_root, comm, _watch_time, limit, plan, name, records)
-                records.append(_snapshot(comm, plan, name, companion, state, snapshot))
-                if comm.rank == 0:
-                    print(_progress(name, plan, records), flush=True)
-            _publish(comm, plan, records)
-            summary.update(flow_summary.summarise(plan.dataset, records))
-            summary["ranks_by_node"] = Counter(comm.allgather(platform.node()))
-        if comm.rank == 0:
-            # Only now: a run killed before its record was written still finds its snapshots.
-            folder.finish(plan)
-
-
-def _lock(comm: Any, stack: ExitStack, plan: Plan, record: Path, patience_s: float) -> None:
+        summary = mpi.collectively(comm, _begin, comm, stack, plan, job, patience_s)
+        solver = NavierStokes(comm, plan.dataset.grid[0], plan.dataset.problem.viscosity)
+        companion = Companion(solver)
+        records, state = _resume(comm, plan, companion, name)
+        for record_of_snapshot in records:
+            flow_summary.check_tolerance(plan.dataset, name, record_of_snapshot)
+        found = len(records)
+        for snapshot in range(found, plan.dataset.num_snapshots + 1):
+            if len(records) > found:
+                mpi.collectively(comm, _on_root, comm, _watch_time, limit, plan, name, records)
+            records.append(_snapshot(comm, plan, name, companion, state, snapshot))
+            if comm.rank == 0:
+                print(_progress(name, plan, records), flush=True)
+        _publish(comm, plan, records)
+        summary.update(flow_summary.summarise(plan.dataset, records))
+        summary["ranks_by_node"] = Counter(comm.allgather(platform.node()))
     if comm.rank == 0:
-        disk.check_folder(record.parent)
-        disk.check_file(record)
-        place.check_place(plan.store)
-        stack.enter_context(ownership.alone(plan.partial, patience_s))
+        # Only now: a run killed before its record was written still finds its snapshots.
+        folder.finish(plan)
 
 
-def _recorded(
-    comm: Any, plan: Plan, name: str, record: Path
-) -> AbstractContextManager[dict[str, Any]]:
-    """Return the context that writes `run.json` on rank 0, and one that does nothing elsewhere."""
+def _begin(comm: Any, stack: ExitStack, plan: Plan, job: Job, patience_s: float) -> dict[str, Any]:
+    """Begin the job on rank 0; return the summary for its record, which others have in vain."""
     if comm.rank:
-        return nullcontext({})
-    return provenance.record(
-        record, stage="generate", name=name, seed=plan.seed, config=plan.dataset,
-        source=plan.source,
-    )  # fmt: skip
+        return {}
+    place.check_place(plan.store)
+    running = job.running(plan.dataset, lock=plan.partial, patience_s=patience_s)
+    return stack.enter_context(running).summary
 
 
 def _resume(
@@ -239,6 +225,20 @@ def _publish(comm: Any, plan: Plan, records: list[dict[str, Any]]) -> None:
     mpi.collectively(comm, _on_root, comm, complete)
 
 
+def words(job: Job, dataset: Mapping[str, Any], store: Path, ranks: int) -> list[str]:
+    """Return the words of the command line that `main` reads, but for the program's."""
+    arguments = {
+        "ranks": ranks,
+        "dataset": json.dumps(dataset),
+        "name": job.name,
+        "seed": job.seed,
+        "store": store,
+        "record": job.record,
+        "source": job.source,
+    }
+    return [f"--{key}={value}" for key, value in arguments.items()]
+
+
 def main() -> int:
     """Run the stage as the command line says; return the exit status."""
     terminal.tolerate()
@@ -254,6 +254,7 @@ def main() -> int:
     arguments = parser.parse_args()
     dataset = Trajectory.model_validate_json(arguments.dataset)
     plan = Plan(dataset, arguments.seed, arguments.source, arguments.store.absolute())
+    job = Job("generate", arguments.name, arguments.seed, arguments.source, arguments.record)
     rank, comm = 0, None
     try:
         comm = mpi.world(arguments.ranks)
@@ -263,14 +264,8 @@ def main() -> int:
                 f"datasets.{arguments.name}.ranks: expected {comm.size} as started,"
                 f" got {dataset.ranks}"
             )
-        run(
-            comm,
-            plan,
-            name=arguments.name,
-            record=arguments.record,
-            patience_s=arguments.patience,
-            limit=time_limit.of_this_job() if rank == 0 else None,
-        )
+        limit = time_limit.of_this_job() if rank == 0 else None
+        run(comm, plan, job, patience_s=arguments.patience, limit=limit)
     except PipelineError as error:
         # Every rank fails alike; one says why.
         if rank == 0:

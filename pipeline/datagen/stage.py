@@ -16,24 +16,16 @@ from pipeline.datagen import folder
 from pipeline.datagen.shard import Plan, publish, resume, try_shard, worst_of
 from pipeline.equations.base import MEANING
 from pipeline.errors import PipelineError, SolverError, TimeLimitError, brief
-from pipeline.runtime import disk, ownership, provenance
+from pipeline.runtime import disk
+from pipeline.runtime.job import Job
 from pipeline.store import layout, place
 from pipeline.store.config import Dataset
 
 _PRINT_EVERY_S = 2.0
 
 
-def run(
-    dataset: Dataset,
-    *,
-    name: str,
-    seed: int,
-    store: Path,
-    record: Path,
-    num_workers: int,
-    source: str,
-) -> None:
-    """Write the complete store of `dataset` to `store` and its `run.json` to `record`.
+def run(job: Job, dataset: Dataset, *, store: Path, num_workers: int) -> None:
+    """Write the complete store of `dataset` to `store`, and its record.
 
     Shards are written under `<store>.partial`, and the finished arrays are moved to `store` by
     renaming, replacing the store that was there. `store` may be a link to a folder. Killed at any
@@ -50,16 +42,11 @@ def run(
         PipelineError: a task failed otherwise, or killed its worker again and again; or another
             process makes the same store and does not end.
     """
-    store = Path(store).absolute()
-    plan = Plan(dataset, seed, source, store)
-    disk.check_folder(Path(record).parent)
-    disk.check_file(Path(record))
+    name, store = job.name, Path(store).absolute()
+    plan = Plan(dataset, job.seed, job.source, store)
     place.check_place(store)
     limit = time_limit.of_this_job()
-    recorded = provenance.record(
-        Path(record), stage="generate", name=name, seed=seed, config=dataset, source=source
-    )
-    with time_limit.requeued(limit), ownership.alone(plan.partial), recorded as summary:
+    with time_limit.requeued(limit), job.running(dataset, lock=plan.partial) as work:
         done = resume(plan)
         missing = [index for index in range(plan.num_shards) if index not in done]
         if done:
@@ -67,10 +54,11 @@ def run(
         if missing:
             done |= _compute(plan, missing, name, min(num_workers, len(missing)), limit)
         publish(plan, done)
-        summary.update(_summary(plan, done))
+        work.summary.update(_summary(plan, done))
     # Only now: a run killed before its record was written still finds its shards.
     folder.finish(plan)
-    print(f"generate {name}: {dataset.num_samples} samples, {summary['bytes'] / 1e6:.1f} MB")
+    size = work.summary["bytes"] / 1e6
+    print(f"generate {name}: {dataset.num_samples} samples, {size:.1f} MB")
 
 
 def _compute(

@@ -26,78 +26,58 @@ from pipeline.errors import PipelineError, SolverError, brief
 from pipeline.kinds import implementation
 from pipeline.packing import config, known
 from pipeline.packing.union import AnyFormulation
-from pipeline.runtime import disk, kept, ownership, provenance
-from pipeline.runtime.digest import config_digest
+from pipeline.runtime import disk, kept
+from pipeline.runtime.job import Job
+from pipeline.runtime.provenance import write_json
 
+TRACE, CANDIDATE = "trace.json", "candidate.json"
 _STATE = "state.json"
 _SAVE_EVERY_S = 1.0
 _SHOW_EVERY_S = 10.0
 
 
-def run(
-    bound: config.Bound,
-    *,
-    name: str,
-    seed: int,
-    output: Path,
-    state: Path,
-    num_workers: int,
-    source: str,
-    ray_address: str = "",
-) -> None:
-    """Write trace.json, candidate.json and, last, run.json of one bound to `output`.
+def run(job: Job, bound: config.Bound, *, num_workers: int, ray_address: str = "") -> None:
+    """Write trace.json, candidate.json and, last, run.json of one bound.
 
     trace.json: {"schema_version": 1, "name", "dim", "label": "empirical", "ladder": [{"degree",
     "bound", "newton_steps", "seconds", "digits"}], "failed": [{"degree", "reason"}]}.
     candidate.json: the certificate of the last of the ladder (`certify.format`). All numbers are
-    claims of the solver until `pipeline.certify` has proved them. `seed` is recorded only: the
-    search is deterministic. The Ray with `num_workers` CPUs is its own or the one at `ray_address`
-    (see `ray_cluster.session`). The state of this search is gone afterwards.
+    claims of the solver until `pipeline.certify` has proved them. The job's seed is recorded only:
+    the search is deterministic. The Ray with `num_workers` CPUs is its own or the one at
+    `ray_address` (see `ray_cluster.session`).
 
     Raises:
         SolverError: no degree of the ladder gave a certificate.
-        PlaceError: the results cannot be written to `output`.
+        PlaceError: the results cannot be written.
         PipelineError: another process searches with the same state and does not end.
     """
-    folder_of_states, output, state = state, output.resolve(), state.resolve()
-    for file in ("trace.json", "candidate.json", "run.json"):
-        disk.check_file(output / file)
-    disk.check_folder(output)
-    disk.check_folder(state)
-    dim = bound.formulation.dim
-    record = provenance.record(
-        output / "run.json", stage="search", name=name, seed=seed, config=bound, source=source
-    )
-    with ownership.alone(state):
-        digest = config_digest(bound, seed, source)
-        folder = kept.claim(state, digest, f"search {name}")
-        with record as summary:
-            found = _on_ray(bound, name, folder, num_workers, ray_address)
-            for failure in found["failed"]:
-                print(f"{name}: degree {failure['degree']} failed: {failure['reason']}", flush=True)
-            if found["certificate"] is None:
-                raise SolverError(f"bounds.{name}: {found['failed'][0]['reason']}")
-            ladder = [_compared(step, bound.formulation, name) for step in found["ladder"]]
-            best, published = ladder[-1], known.upper_bound(dim)
-            trace = {
-                "schema_version": 1,
-                "name": name,
-                "dim": dim,
-                "label": "empirical",
-                "ladder": ladder,
-                "failed": found["failed"],
-            }
-            provenance.write_json(output / "trace.json", trace)
-            provenance.write_json(output / "candidate.json", found["certificate"])
-            summary.update(
-                label="empirical",
-                bound=best["bound"],
-                degree=best["degree"],
-                relative_gap_to_known=relative_gap(best["bound"], published),
-                known=published.value,
-                known_kind=published.kind,
-            )
-        kept.release(folder_of_states, digest)
+    name, dim, output = job.name, bound.formulation.dim, job.output.resolve()
+    with job.running(bound, files=(TRACE, CANDIDATE)) as work:
+        found = _on_ray(bound, name, work.folder, num_workers, ray_address)
+        for failure in found["failed"]:
+            print(f"{name}: degree {failure['degree']} failed: {failure['reason']}", flush=True)
+        if found["certificate"] is None:
+            raise SolverError(f"bounds.{name}: {found['failed'][0]['reason']}")
+        ladder = [_compared(step, bound.formulation, name) for step in found["ladder"]]
+        best, published = ladder[-1], known.upper_bound(dim)
+        trace = {
+            "schema_version": 1,
+            "name": name,
+            "dim": dim,
+            "label": "empirical",
+            "ladder": ladder,
+            "failed": found["failed"],
+        }
+        write_json(output / TRACE, trace)
+        write_json(output / CANDIDATE, found["certificate"])
+        work.summary.update(
+            label="empirical",
+            bound=best["bound"],
+            degree=best["degree"],
+            relative_gap_to_known=relative_gap(best["bound"], published),
+            known=published.value,
+            known_kind=published.kind,
+        )
     print(f"{name}: claims {best['bound']} at degree {best['degree']}, not yet proved")
 
 
@@ -173,7 +153,7 @@ def _saver(
     def save(state: dict[str, Any]) -> None:
         nonlocal last
         if time.monotonic() - last >= every_s:
-            provenance.write_json(folder / _STATE, state)
+            write_json(folder / _STATE, state)
             kept.set_reached(folder, progress(state))
             last = time.monotonic()
 

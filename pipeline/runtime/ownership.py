@@ -22,7 +22,7 @@ from pipeline.errors import PipelineError
 from pipeline.runtime import last_words
 
 OWNER = "PIPELINE_OWNER"
-_PATIENCE_S = 300.0
+PATIENCE_S = 300.0
 _POLL_S = 0.1
 _held: list[IO[str]] = []
 
@@ -72,7 +72,7 @@ def follow_owner() -> None:
 
 
 @contextmanager
-def alone(folder: Path, patience_s: float = _PATIENCE_S) -> Iterator[None]:
+def alone(folder: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
     """Keep every other process out of the block for `folder`; `<folder>.lock` names the holder.
 
     SLURM may take a node that lost its connection for a dead one and start its job elsewhere; both

@@ -21,40 +21,26 @@ from cluster.time_limit import TimeLimit
 from pipeline.errors import PipelineError, TimeLimitError, TrainingError
 from pipeline.kinds import implementation_of_stage
 from pipeline.parallel.group import Group
-from pipeline.runtime import disk, kept, ownership, provenance
+from pipeline.runtime import disk
 from pipeline.runtime.digest import config_digest
+from pipeline.runtime.job import Job
 from pipeline.training import attempts, progress
 from pipeline.training.config import Run
 from pipeline.training.loop import Progress
 from pipeline.training.saved import checkpoint, outputs, snapshot
-from pipeline.training.worker import Job, work
+from pipeline.training.worker import TrainingJob, work
 
 MAX_FAILURES = 3
 RESIZE_CHECK_S = 60.0
 
 
-def run(
-    run: Run,
-    *,
-    name: str,
-    seed: int,
-    output: Path,
-    state: Path,
-    store: Path | None,
-    source: str,
-    ray_address: str = "",
-) -> None:
+def run(job: Job, run: Run, *, store: Path | None, ray_address: str = "") -> None:
     """Train `run` and write metrics.parquet, checkpoint/, prediction.npz and last run.json.
 
     Args:
+        job: its state lies on a file system that all workers share.
         run: what to train.
-        name: its name in the experiment.
-        seed: seed of everything random.
-        output: folder of the results.
-        state: folder of snapshots, on a file system that all workers share; that of this run is
-            gone afterwards.
         store: dataset of an operator run.
-        source: digest of the source that the run uses.
         ray_address: a running Ray to train on; see `ray_cluster.session`.
 
     Raises:
@@ -62,35 +48,32 @@ def run(
         CheckpointError: the initial checkpoint is damaged or of another model.
         TrainingError: the loss diverged, a worker failed in a way that no retry can cure, or the
             workers failed more than `MAX_FAILURES` times in a row.
-        PlaceError: the results cannot be written to `output`.
+        PlaceError: the results cannot be written.
         TimeLimitError: the SLURM job stopped before its time limit; see `time_limit.requeued`.
         PipelineError: another process trains in the same folder and does not end.
     """
-    shown, output, folder_of_states, state = output, output.resolve(), state, state.resolve()
-    outputs.check_place(output)
-    disk.check_folder(state)
+    assert job.state is not None
     limit = time_limit.of_this_job()
-    record = provenance.record(
-        output / "run.json", stage="train", name=name, seed=seed, config=run, source=source
-    )
-    run = _resolved(run)
-    with time_limit.requeued(limit), ownership.alone(state):
-        digest = _digest(run, seed, source, store)
-        folder = kept.claim(state, digest, f"train {name}")
-        choices = state.with_name(f"{state.name}.estimator.json")
+    asked, run = run, _resolved(run)
+    digest = _digest(run, job.seed, job.source, store)
+    running = job.running(asked, digest=digest, files=outputs.FILES)
+    with time_limit.requeued(limit), running as work:
         run, chosen = implementation_of_stage(run).settled(
-            run, name=name, seed=seed, digest=digest, file=choices
+            run,
+            name=job.name,
+            seed=job.seed,
+            digest=digest,
+            file=job.state.with_name(f"{job.state.name}.estimator.json"),
         )
-        job = Job(run, name, seed, store.resolve() if store else None, folder)
-        with record as summary:
-            fewest, most = run.train.min_workers, run.train.max_workers
-            with ray_cluster.session(most, min_cpus=fewest, address=ray_address) as session:
-                _fit(job, session.num_gpus, limit)
-            summary |= outputs.install(job.results, output)
-            if chosen:
-                summary["estimator"] = chosen
-        kept.release(folder_of_states, digest)
-    print(f"{name}: relative_l2 {summary['relative_l2']:.3e}, results in {shown}", flush=True)
+        task = TrainingJob(run, job.name, job.seed, store.resolve() if store else None, work.folder)
+        fewest, most = run.train.min_workers, run.train.max_workers
+        with ray_cluster.session(most, min_cpus=fewest, address=ray_address) as session:
+            _fit(task, session.num_gpus, limit)
+        work.summary |= outputs.install(task.results, job.output)
+        if chosen:
+            work.summary["estimator"] = chosen
+    error = work.summary["relative_l2"]
+    print(f"{job.name}: relative_l2 {error:.3e}, results in {job.output}", flush=True)
 
 
 def _resolved(run: Run) -> Run:
@@ -114,7 +97,7 @@ def _digest(run: Run, seed: int, source: str, store: Path | None) -> str:
     )
 
 
-def _fit(job: Job, num_gpus: int, limit: TimeLimit | None) -> None:
+def _fit(job: TrainingJob, num_gpus: int, limit: TimeLimit | None) -> None:
     """Run the workers of `job` to the end; see `run` for what is raised.
 
     Lost workers are replaced `MAX_FAILURES` times, and then again as long as a snapshot was saved
@@ -141,7 +124,7 @@ def _fit(job: Job, num_gpus: int, limit: TimeLimit | None) -> None:
     attempts.raise_foreseen(job.folder)
 
 
-def _trainer(job: Job, num_gpus: int, limit: TimeLimit | None) -> Any:
+def _trainer(job: TrainingJob, num_gpus: int, limit: TimeLimit | None) -> Any:
     """Return a Ray trainer that knows nothing of earlier attempts: the state is ours.
 
     With a range of workers, Ray starts as many as it finds room for and at least the fewest, and
@@ -189,7 +172,7 @@ def _work(config: dict[str, Any]) -> None:
     """Body of a training process."""
     import ray.train.torch
 
-    job: Job = config["job"]
+    job: TrainingJob = config["job"]
     limit: TimeLimit | None = config["limit"]
     if attempts.is_over(job.folder):
         return

@@ -23,7 +23,7 @@ from pipeline.training.task import Task
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """One run and where its state lies: `folder` is seen by every process of the run."""
 
     run: Run
@@ -43,7 +43,7 @@ class Job:
         return self.folder / "results"
 
 
-def build_task(job: Job, device: torch.device, world: World) -> Task:
+def build_task(job: TrainingJob, device: torch.device, world: World) -> Task:
     """Return the task of `job`, its model as at step 0."""
     task: Task = implementation_of_stage(job.run).build(job.run, job.seed, device, job.store, world)
     if job.run.initial_checkpoint is not None:
@@ -56,7 +56,7 @@ class _Told:
     """Snapshots of a run; says from which step it goes on, and notes the last one saved."""
 
     snapshots: Checkpoints
-    job: Job
+    job: TrainingJob
     num_steps: int
     is_first: bool
 
@@ -76,7 +76,7 @@ class _Told:
 
 
 def work(
-    job: Job,
+    job: TrainingJob,
     *,
     world: World,
     device: torch.device,
@@ -125,7 +125,7 @@ def work(
 
 
 def _finish(
-    job: Job,
+    job: TrainingJob,
     task: Task,
     history: History,
     model: dict[str, Tensor],

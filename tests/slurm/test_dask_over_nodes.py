@@ -26,15 +26,15 @@ DATASET = {
 DRIVER = """
 import sys
 from pathlib import Path
-from pipeline.config import Dataset
 from pipeline.datagen import stage
 from pipeline.errors import PipelineError
+from pipeline.runtime.job import Job
+from pipeline.store.config import Dataset
 
 try:
-    stage.run(
-        Dataset.model_validate_json(sys.argv[1]), name="waves", seed=1, num_workers=4,
-        store=Path("waves.zarr"), record=Path("waves.run.json"), source="source",
-    )
+    job = Job("generate", "waves", 1, "source", Path("waves.run.json"))
+    dataset = Dataset.model_validate_json(sys.argv[1])
+    stage.run(job, dataset, store=Path("waves.zarr"), num_workers=4)
 except PipelineError as error:
     sys.exit(str(error))
 """

@@ -321,7 +321,7 @@ def test_results_of_the_time_before_names_are_explained(small, capsys):
 def test_an_incomplete_report_is_an_error_after_all_is_written(small):
     parts = finished.experiment(datasets={}, runs={"sine_full": finished.RAW["runs"]["sine_full"]})
     with pytest.raises(stage.IncompleteError, match="train sine_full: not made yet"):
-        stage.run(parts, data=small, results=small, source="0" * 64)
+        stage.run(stage.job_of(parts, small, "0" * 64), parts, data=small)
     assert {path.name for path in small.iterdir() if path.is_file()} == {
         "experiment.json", "incomplete.json", "report.html", "summary.parquet", "summary.txt"
     }  # fmt: skip

@@ -57,7 +57,7 @@ class Page(HTMLParser):
 
 def aggregate(parts, data, results):
     """Run the stage; return the summary table and the report's text."""
-    stage.run(parts, data=data, results=results, source="f" * 64)
+    stage.run(stage.job_of(parts, results, "f" * 64), parts, data=data)
     html = (results / "report.html").read_text(encoding="utf-8")
     return pd.read_parquet(results / "summary.parquet"), html
 
@@ -173,8 +173,9 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from pipeline import experiment
-from pipeline.aggregate import ablation, stage
-stage.run(experiment.load(sys.argv[1]), data=Path("data"), results=Path("results"), source="0" * 64)
+from pipeline.aggregate import stage
+parts = experiment.load(sys.argv[1])
+stage.run(stage.job_of(parts, Path("results"), "0" * 64), parts, data=Path("data"))
 """
 
 
@@ -428,7 +429,7 @@ def test_runs_that_differ_in_estimator_and_dimension_are_drawn_together(tmp_path
         assert column[1].get_lines()[0].get_ydata() == pytest.approx([0.015] * 3)
     # One number of directions is no ablation.
     assert ablation.groups(collected.runs[-3:]) == []
-    stage.run(parts, data=data, results=results, source="test")
+    stage.run(stage.job_of(parts, results, "test"), parts, data=data)
     assert "sampled directions b" in (results / "report.html").read_text()
 
 
@@ -445,7 +446,7 @@ def test_a_bound_from_the_residual_stands_beside_the_error_with_its_label(tmp_pa
     table = summary_table(collect(parts, data=data, results=results)).set_index("quantity")
     row = table.loc["relative_error_bound"]
     assert (row["value"], row["label"], row["unit"]) == (0.123, "empirical", "1")
-    stage.run(parts, data=data, results=results, source="test")
+    stage.run(stage.job_of(parts, results, "test"), parts, data=data)
     html = (results / "report.html").read_text()
     for name, cell in (("sine_sdgd", "≤ 12.3%"), ("sine_full", "none"), ("darcy_fno", "–")):
         row = re.search(

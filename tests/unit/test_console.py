@@ -9,7 +9,7 @@ from pipeline.runtime import ours
 
 STAGE = """
 import sys
-from pipeline import console
+from pipeline.runtime import console
 from pipeline.errors import SolverError
 with console.stage(sys.argv[1], sys.argv[1]):
     print(sys.argv[2], flush=True)

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from pipeline.errors import PipelineError, SolverError
+from pipeline.runtime.job import Job
 from pipeline.store import layout
 from pipeline.store.config import Dataset
 from pipeline.store.reader import open_store
@@ -33,8 +34,9 @@ DRIVER = """
 import os, shutil, signal, sys
 from pathlib import Path
 from cluster import memory
-from pipeline.config import Dataset
 from pipeline.datagen import folder, shard, stage
+from pipeline.runtime.job import Job
+from pipeline.store.config import Dataset
 
 root, seed, die = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 
@@ -69,8 +71,8 @@ elif die == "before cleaning up":
 elif die == "never, in 1 GiB":
     memory.limit = lambda: 2**30
 stage.run(
-    Dataset.model_validate_json(sys.argv[4]), name="burgers", seed=seed, num_workers=2,
-    store=root / "b.zarr", record=root / "run.json", source="source",
+    Job("generate", "burgers", seed, "source", root / "run.json"),
+    Dataset.model_validate_json(sys.argv[4]), store=root / "b.zarr", num_workers=2,
 )
 print("returned")
 """
@@ -317,16 +319,9 @@ def test_solver_failure_is_one_line_naming_the_shard(tmp_path):
 
     problem = {"kind": "darcy", "tolerance": 1e-20}
     dataset = Dataset.model_validate(DATASET | {"problem": problem, "grid": [16, 16]})
-    with pytest.raises(SolverError, match=r"datasets.d: shard \d+: solvers.darcy: exp") as failure:
-        stage.run(
-            dataset,
-            name="d",
-            seed=0,
-            store=tmp_path / "d.zarr",
-            record=tmp_path / "run.json",
-            num_workers=1,
-            source="s",
-        )
+    with pytest.raises(SolverError, match=r"datasets.d: shard \d+: darcy: exp") as failure:
+        job = Job("generate", "d", 0, "s", tmp_path / "run.json")
+        stage.run(job, dataset, store=tmp_path / "d.zarr", num_workers=1)
     assert "\n" not in str(failure.value) and isinstance(failure.value, PipelineError)
     assert not (tmp_path / "run.json").exists() and not Path(tmp_path / "d.zarr").exists()
 
@@ -337,15 +332,8 @@ def test_data_that_miss_the_tolerance_are_refused_in_one_line(tmp_path, capfd):
     problem = {"kind": "burgers", "viscosity": 1e-9}
     dataset = Dataset.model_validate(DATASET | {"problem": problem, "grid": [64]})
     with pytest.raises(SolverError, match=r"^datasets.d: sample \d+: expected an error of at most"):
-        stage.run(
-            dataset,
-            name="d",
-            seed=0,
-            store=tmp_path / "d.zarr",
-            record=tmp_path / "run.json",
-            num_workers=2,
-            source="s",
-        )
+        job = Job("generate", "d", 0, "s", tmp_path / "run.json")
+        stage.run(job, dataset, store=tmp_path / "d.zarr", num_workers=2)
     assert "Traceback" not in "".join(capfd.readouterr())
     assert not (tmp_path / "run.json").exists() and not (tmp_path / "d.zarr").exists()
 

@@ -13,6 +13,7 @@ from cluster import time_limit
 from cluster.time_limit import JobTimes, TimeLimit
 from pipeline.datagen import stage
 from pipeline.errors import PipelineError, TimeLimitError
+from pipeline.runtime.job import Job
 from pipeline.store.check import check_any_store
 from pipeline.store.config import Dataset
 
@@ -40,16 +41,18 @@ import sys, time
 from pathlib import Path
 from cluster import mpi
 from cluster.time_limit import JobTimes, TimeLimit
-from pipeline.config import Trajectory
 from pipeline.datagen import mpi_stage
 from pipeline.datagen.mpi_shard import Plan
 from pipeline.errors import TimeLimitError
+from pipeline.runtime.job import Job
+from pipeline.store.config import Trajectory
 
 comm, root = mpi.world(2), Path(sys.argv[1])
 plan = Plan(Trajectory.model_validate_json(sys.argv[2]), 4, "s", root / "f.zarr")
 limit = TimeLimit("12", JobTimes(10, 60, True), time.time()) if comm.rank == 0 else None
 try:
-    mpi_stage.run(comm, plan, name="flow", record=root / "f.json", patience_s=0, limit=limit)
+    job = Job("generate", "flow", 4, "s", root / "f.json")
+    mpi_stage.run(comm, plan, job, patience_s=0, limit=limit)
 except TimeLimitError as error:
     print(f"{comm.rank}: {error}", flush=True)
 """
@@ -89,10 +92,8 @@ def generate(root: Path, monkeypatch, num_shards: int | None) -> None:
         times = JobTimes(60, 60, True)
         limit = Until("12", times, time.time(), root / "b.zarr.partial", num_shards)
     monkeypatch.setattr(time_limit, "of_this_job", lambda: limit)
-    stage.run(
-        DATASET, name="waves", seed=3, store=root / "b.zarr", record=root / "run.json",
-        num_workers=1, source="s",
-    )  # fmt: skip
+    job = Job("generate", "waves", 3, "s", root / "run.json")
+    stage.run(job, DATASET, store=root / "b.zarr", num_workers=1)
 
 
 @pytest.mark.slow

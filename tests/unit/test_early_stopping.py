@@ -25,7 +25,7 @@ from pipeline.training.pinn.held_out import mean_and_error, root, unbiased_squar
 from pipeline.training.pinn.task import Task
 from pipeline.training.saved.snapshot import Snapshots
 from pipeline.training.union import parse_run
-from pipeline.training.worker import Job, work
+from pipeline.training.worker import TrainingJob, work
 
 CPU = torch.device("cpu")
 EACH = {"ids": lambda part: "-".join(map(str, part.values()))}
@@ -318,7 +318,7 @@ def test_a_stop_before_the_time_limit_is_no_early_end():
 
 
 def test_the_summary_and_the_screen_tell_where_it_ended(tmp_path):
-    job = Job(stopping_run(learning_rate=1e-12, num_steps=1000), "sine", 3, None, tmp_path)
+    job = TrainingJob(stopping_run(learning_rate=1e-12, num_steps=1000), "sine", 3, None, tmp_path)
     shown = []
     work(job, world=Alone(), device=CPU, publish=shown.append)
     summary = json.loads((job.results / "summary.json").read_text())

@@ -11,7 +11,7 @@ from pipeline.runtime import ours
 
 STAGE = """
 import os, sys
-from pipeline import console
+from pipeline.runtime import console
 with console.stage(sys.argv[1], sys.argv[1]):
     print("at work", flush=True)
     exec(sys.argv[2])

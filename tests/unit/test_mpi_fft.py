@@ -11,7 +11,7 @@ SCRIPT = """
 import sys
 import numpy as np
 from cluster import mpi
-from pipeline.solvers.mpi_fft import SlabFFT
+from pipeline.equations.spectral.mpi_fft import SlabFFT
 
 grid, kept, out = eval(sys.argv[2]), eval(sys.argv[3]), sys.argv[4]
 comm = mpi.world(int(sys.argv[1]))

@@ -193,8 +193,8 @@ AGREE = """
 import sys
 import numpy as np
 from cluster import mpi
-from pipeline.solvers import mpi_initial
-from pipeline.solvers.mpi_navier_stokes import NavierStokes
+from pipeline.equations.navier_stokes import initial as mpi_initial
+from pipeline.equations.navier_stokes.solver import NavierStokes
 
 comm = mpi.world(int(sys.argv[1]))
 flow = NavierStokes(comm, 32, 0.01)

@@ -13,14 +13,14 @@ from pipeline.runtime import ownership
 CLAIM = """
 import sys
 from pathlib import Path
-from pipeline import ownership
+from pipeline.runtime import ownership
 ownership.claim(Path(sys.argv[1]))
 print("claimed", flush=True)
 sys.stdin.read()
 """
 FOLLOW = """
 import sys
-from pipeline import ownership
+from pipeline.runtime import ownership
 ownership.follow_owner()
 print("following", flush=True)
 sys.stdin.read()
@@ -30,7 +30,7 @@ sys.stdin.read()
 ALONE = """
 import sys
 from pathlib import Path
-from pipeline import ownership
+from pipeline.runtime import ownership
 with ownership.alone(Path(sys.argv[1]), 60):
     print("alone", flush=True)
     sys.stdin.read()
@@ -39,7 +39,7 @@ with ownership.alone(Path(sys.argv[1]), 60):
 COUNT = """
 import sys, time
 from pathlib import Path
-from pipeline import ownership
+from pipeline.runtime import ownership
 print("counting", flush=True)
 counter = Path(sys.argv[1]) / "counter"
 for _ in range(50):

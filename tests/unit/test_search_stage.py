@@ -16,6 +16,7 @@ from pipeline.packing.config import Bound
 from pipeline.packing.two_point import search as two_point
 from pipeline.runtime import kept, provenance
 from pipeline.runtime.digest import config_digest
+from pipeline.runtime.job import Job
 
 
 def bound(dim: int, degree: int, bits: int = 256) -> Bound:
@@ -29,8 +30,11 @@ def bound(dim: int, degree: int, bits: int = 256) -> Bound:
 
 def run(part: Bound, root: Path, **changes: object) -> Path:
     """Run the stage below `root`; return its folder of results."""
-    arguments = {"name": "x", "seed": 1, "num_workers": 1, "source": "none"} | changes
-    stage.run(part, output=root / "search/x", state=root / "state/search/x", **arguments)
+    job = Job(
+        "search", "x", changes.get("seed", 1), "none",
+        root / "search/x/run.json", state=root / "state/search/x",
+    )  # fmt: skip
+    stage.run(job, part, num_workers=1)
     return root / "search/x"
 
 

@@ -31,15 +31,16 @@ RUN = operator_run(
 CODE = """
 import sys
 from pathlib import Path
-from pipeline.config import OperatorRun
+from pipeline.runtime.job import Job
 from pipeline.training import stage
+from pipeline.training.operator.config import OperatorRun
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     stage.RESIZE_CHECK_S = 2.0
-    stage.run(OperatorRun.model_validate_json(sys.argv[2]), name="waves", seed=5,
-              output=folder / "output", state=folder / "state", store=folder / "waves.zarr",
-              source="test")
+    job = Job("train", "waves", 5, "test", folder / "output/run.json", state=folder / "state")
+    run = OperatorRun.model_validate_json(sys.argv[2])
+    stage.run(job, run, store=folder / "waves.zarr")
 """
 
 

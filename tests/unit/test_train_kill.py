@@ -29,15 +29,16 @@ CODE = """
 import sys
 from pathlib import Path
 import json
-from pipeline.experiment import parse_run
+from pipeline.runtime.job import Job
 from pipeline.training import stage
+from pipeline.training.union import parse_run
 
 if __name__ == "__main__":
     folder, output = map(Path, sys.argv[1:3])
     run = parse_run(json.loads(sys.argv[3]))
     store = folder / "waves.zarr" if hasattr(run, "dataset") else None
-    stage.run(run, name="waves", seed=5, output=output, state=folder / "state",
-              store=store, source="test")
+    job = Job("train", "waves", 5, "test", output / "run.json", state=folder / "state")
+    stage.run(job, run, store=store)
 """
 
 

@@ -36,6 +36,7 @@ rule aggregate:
         runtime=20,
     params:
         config=lambda wildcards: experiment.model_dump(mode="json"),
+        seed=experiment.seed,
         source=lambda wildcards: digest("pipeline.aggregate.stage"),
     script:
         "../scripts/aggregate.py"

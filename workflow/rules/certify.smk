@@ -18,7 +18,7 @@ rule certify:
         runtime=120,
     params:
         config=stage_config("bounds", "bound"),
-        source=lambda wildcards: digest("pipeline.certify.verify"),
+        source=lambda wildcards: digest("pipeline.certification.stage"),
         seed=experiment.seed,
         # Not an output, so it survives a kill: the parts that are proved.
         state=f"{R}/state/certify/{{bound}}",

@@ -4,12 +4,8 @@ from pathlib import Path
 
 from pipeline import experiment
 from pipeline.aggregate import stage
-from pipeline.runtime import console
+from pipeline.runtime.job import Job
 
-with console.stage(snakemake.log[0], snakemake.output[0]):
-    stage.run(
-        experiment.validate(snakemake.params.config),
-        data=Path("data"),
-        results=Path(snakemake.output.record).parent,
-        source=snakemake.params.source,
-    )
+job = Job.of("aggregate", stage.NAME, snakemake)
+with job.logged():
+    stage.run(job, experiment.validate(snakemake.params.config), data=Path("data"))

@@ -1,19 +1,11 @@
 """Adapter of the rule `search`."""
 
-from pathlib import Path
-
 from pipeline.packing import stage
 from pipeline.packing.config import Bound
-from pipeline.runtime import console
+from pipeline.runtime.job import Job
 
-with console.stage(snakemake.log[0], snakemake.output[0], snakemake.params.failed):
-    stage.run(
-        Bound.model_validate(snakemake.params.config),
-        name=snakemake.wildcards.bound,
-        seed=snakemake.params.seed,
-        output=Path(snakemake.output.record).parent,
-        state=Path(snakemake.params.state),
-        num_workers=snakemake.threads * snakemake.resources.get("tasks", 1),
-        source=snakemake.params.source,
-        ray_address=snakemake.resources.ray_address,
-    )
+job, resources = Job.of("search", snakemake.wildcards.bound, snakemake), snakemake.resources
+with job.logged():
+    bound = Bound.model_validate(snakemake.params.config)
+    num_workers = snakemake.threads * resources.get("tasks", 1)
+    stage.run(job, bound, num_workers=num_workers, ray_address=resources.ray_address)

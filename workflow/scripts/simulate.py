@@ -1,20 +1,14 @@
 """Adapter of the rule `simulate`."""
 
-import json
+from pathlib import Path
 
 from cluster import mpi
-from pipeline.runtime import console
+from pipeline.datagen import mpi_stage
+from pipeline.runtime.job import Job
 
-with console.stage(snakemake.log[0], snakemake.output[0], snakemake.params.failed):
-    arguments = {
-        "ranks": snakemake.resources.tasks,
-        # All of it: `params` hold what decides about a rerun, without the number of ranks.
-        "dataset": json.dumps(snakemake.config["datasets"][snakemake.wildcards.dataset]),
-        "name": snakemake.wildcards.dataset,
-        "seed": snakemake.params.seed,
-        "store": snakemake.output.store.removesuffix("/zarr.json"),
-        "record": snakemake.output.record,
-        "source": snakemake.params.source,
-    }
-    words = [f"--{key}={value}" for key, value in arguments.items()]
-    mpi.run(snakemake.resources.mpi, snakemake.resources.tasks, "pipeline.datagen.mpi_stage", words)
+job, resources = Job.of("generate", snakemake.wildcards.dataset, snakemake), snakemake.resources
+with job.logged():
+    # All of it: `params` hold what decides about a rerun, without the number of ranks.
+    dataset = snakemake.config["datasets"][job.name]
+    words = mpi_stage.words(job, dataset, Path(snakemake.output.store).parent, resources.tasks)
+    mpi.run(resources.mpi, resources.tasks, mpi_stage.__name__, words)

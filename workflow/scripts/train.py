@@ -2,18 +2,12 @@
 
 from pathlib import Path
 
-from pipeline import experiment
-from pipeline.runtime import console
+from pipeline.runtime.job import Job
 from pipeline.training import stage
+from pipeline.training.union import parse_run
 
-with console.stage(snakemake.log[0], snakemake.output[0], snakemake.params.failed):
-    stage.run(
-        experiment.parse_run(snakemake.config["runs"][snakemake.wildcards.run]),
-        name=snakemake.wildcards.run,
-        seed=snakemake.params.seed,
-        output=Path(snakemake.output.record).parent,
-        state=Path(snakemake.params.state),
-        store=Path(snakemake.input.store[0]).parent if snakemake.input.store else None,
-        source=snakemake.params.source,
-        ray_address=snakemake.resources.ray_address,
-    )
+job, store = Job.of("train", snakemake.wildcards.run, snakemake), snakemake.input.store
+with job.logged():
+    run = parse_run(snakemake.config["runs"][job.name])
+    folder = Path(store[0]).parent if store else None
+    stage.run(job, run, store=folder, ray_address=snakemake.resources.ray_address)

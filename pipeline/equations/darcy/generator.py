@@ -32,7 +32,7 @@ class Darcy:
     Fields have shape (n, 1, N1, N2); the nodes include the boundary, where u is exactly 0. The
     published sets instead sample cell centres and interpolate with splines, which smears the jumps
     of a and leaves u ≠ 0 at the edge. Scheme: 5 points, arithmetic means of a on the faces (see
-    solvers.darcy), solved to `tolerance`; since a jumps, u is first-order accurate.
+    darcy), solved to `tolerance`; since a jumps, u is first-order accurate.
     """
 
     num_inputs = num_targets = 1
@@ -74,7 +74,7 @@ class Darcy:
         """Return u for inputs a, both (n, 1, N1, N2), to the relative residual `tolerance`.
 
         Raises:
-            SolverError: see solvers.darcy.solve.
+            SolverError: see `solver.solve`.
         """
         parts = [
             solver.solve(inputs[at : at + _SAMPLES, 0], tolerance=self.tolerance)[0]

@@ -36,9 +36,7 @@ def solve(
         SolverError: a sample did not reach the tolerance, or a is not positive.
     """
     if not (coefficient > 0).all():
-        raise SolverError(
-            f"solvers.darcy: expected a positive coefficient, got {coefficient.min()}"
-        )
+        raise SolverError(f"darcy: expected a positive coefficient, got {coefficient.min()}")
     faces = face_coefficients(coefficient)
     spacing = 1 / (coefficient.shape[1] - 1), 1 / (coefficient.shape[2] - 1)
     shape = coefficient.shape[0], coefficient.shape[1] - 2, coefficient.shape[2] - 2
@@ -53,7 +51,7 @@ def solve(
     if not (gap <= 2 * tolerance * _norm(right)).all():
         worst = float((gap / _norm(right)).max())
         raise SolverError(
-            f"solvers.darcy: expected a relative residual of {tolerance}, got {worst:.2e} after"
+            f"darcy: expected a relative residual of {tolerance}, got {worst:.2e} after"
             f" {iterations} iterations; raise tolerance or lower the contrast"
         )
     return solution, iterations

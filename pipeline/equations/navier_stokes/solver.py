@@ -32,7 +32,7 @@ class NavierStokes:
 
     Galerkin truncation to |k_i| < N/3 makes the quadratic term free of aliasing, so that it
     conserves energy exactly in space and the rotational form equals every other one. Viscosity is
-    integrated exactly (ETDRK4, `solvers.etdrk`), the rest to O(h⁴).
+    integrated exactly (ETDRK4, `etdrk`), the rest to O(h⁴).
 
     Guarantee: spectral accuracy for flows resolved by N/3 modes; stable roughly for
     h max|u| N/3 < 2.8. Cost of a step: 4 evaluations of `advection`, 9 transforms each.
@@ -43,9 +43,7 @@ class NavierStokes:
 
     def __init__(self, comm: Any, num_points: int, viscosity: float) -> None:
         if num_points % 2:
-            raise SolverError(
-                f"solvers.mpi_navier_stokes: expected an even number of points, got {num_points}"
-            )
+            raise SolverError(f"navier_stokes: expected an even number of points, got {num_points}")
         self.comm, self.num_points, self.viscosity = comm, num_points, viscosity
         kept = etdrk.kept_modes(num_points)
         self.fft = SlabFFT(comm, (num_points,) * 3, kept)

@@ -106,7 +106,7 @@ def advance(state: np.ndarray, c: Coefficients, nonlinearity: Nonlinearity, num_
         _take_steps(state, c, nonlinearity, num_steps)
     if not np.isfinite(state).all():
         raise SolverError(
-            f"solvers.etdrk: expected a finite solution, got inf or nan within {num_steps} steps;"
+            f"etdrk: expected a finite solution, got inf or nan within {num_steps} steps;"
             " use a smaller time_step"
         )
 

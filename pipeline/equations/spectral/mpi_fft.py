@@ -34,16 +34,14 @@ class SlabFFT:
         for axis in (0, 1):
             if grid[axis] % self.num_ranks:
                 raise SolverError(
-                    f"solvers.mpi_fft: grid axis {axis}: expected a multiple of"
+                    f"mpi_fft: grid axis {axis}: expected a multiple of"
                     f" {self.num_ranks} ranks, got {grid[axis]} points; use a number of ranks"
                     " that divides it"
                 )
         all_modes = grid[2] // 2 + 1
         self.num_kept = all_modes if num_kept is None else num_kept
         if not 1 <= self.num_kept <= all_modes:
-            raise SolverError(
-                f"solvers.mpi_fft: num_kept: expected 1 to {all_modes}, got {self.num_kept}"
-            )
+            raise SolverError(f"mpi_fft: num_kept: expected 1 to {all_modes}, got {self.num_kept}")
         self._rows, self._columns = grid[0] // self.num_ranks, grid[1] // self.num_ranks
 
     @property

@@ -51,18 +51,6 @@ def collect(
     write_json(folder / _SUMMARY, summary)
 
 
-def check_place(output: Path) -> None:
-    """Return if the results of a run can be written to `output`, before anything is computed.
-
-    Raises:
-        PlaceError: the folder cannot be written to, or something else is in a file's place.
-    """
-    disk.check_folder(output)
-    disk.check_folder(output / CHECKPOINT)
-    for name in (*FILES, "run.json"):
-        disk.check_file(output / name)
-
-
 def install(folder: Path, output: Path) -> dict[str, Any]:
     """Copy the files of `folder` to `output`, each replaced whole; return the summary.
 
