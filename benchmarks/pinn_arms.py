@@ -50,10 +50,10 @@ def ours(kind: str, dim: int, answers: TextIO) -> None:
     """Take steps of our training task with the estimator `kind`, or `<kind>_compiled`."""
     import torch
 
+    from pipeline.optimizers.base import Batch
     from pipeline.parallel.world import Alone
     from pipeline.training.pinn.config import PinnRun
     from pipeline.training.pinn.task import Task
-    from pipeline.training.step import train_step
 
     torch.set_num_threads(1)
     estimator = kind.removesuffix("_compiled")
@@ -75,10 +75,10 @@ def ours(kind: str, dim: int, answers: TextIO) -> None:
         }
     )  # fmt: skip
     task = Task(run, 0, torch.device("cpu"))
-    optimizer, scheduler = task.configure_optimizer(task.model)
+    optimizer = task.optimizer()
     turns = Turns(answers, lambda: None)
     for step in turns:
-        turns.loss = train_step(task, task.model, optimizer, scheduler, step, Alone())
+        turns.loss = optimizer.update(task, Batch(step, Alone()))
 
 
 def collapsed_jax(dim: int, answers: TextIO) -> None:

@@ -27,10 +27,10 @@ def worker(shard: str, dim: int, rank: int, size: int, rendezvous: str) -> None:
     import torch
     import torch.distributed as dist
 
+    from pipeline.optimizers.base import Batch
     from pipeline.parallel.group import Group
     from pipeline.training.pinn.config import PinnRun
     from pipeline.training.pinn.task import Task
-    from pipeline.training.step import train_step
 
     torch.set_num_threads(1)
     dist.init_process_group("gloo", f"file://{rendezvous}", rank=rank, world_size=size)
@@ -49,11 +49,11 @@ def worker(shard: str, dim: int, rank: int, size: int, rendezvous: str) -> None:
     world.all_reduce(torch.zeros(1))
     before = _peak_mb()
     task = Task(run, 0, torch.device("cpu"), world=world)
-    optimizer, scheduler = task.configure_optimizer(task.model)
+    optimizer = task.optimizer()
     for step in range(WARM_UP + STEPS):
         if step == WARM_UP:
             cpu, wall, sent = time.process_time(), time.perf_counter(), world.num_bytes
-        train_step(task, task.model, optimizer, scheduler, step, world)
+        optimizer.update(task, Batch(step, world))
     figures = {
         "mb": _peak_mb() - before,
         "bytes": (world.num_bytes - sent) / STEPS,

@@ -7,19 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
+from pipeline.optimizers.base import Batch
 from pipeline.parallel.world import Alone
 from pipeline.training.pinn.config import PinnRun
 from pipeline.training.pinn.task import Task
-from pipeline.training.step import train_step
 
 
 def train(run: PinnRun, seed: int) -> tuple[Task, float]:
     """Return the task after its last step, and the CPU seconds that the steps took."""
     task = Task(run, seed, torch.device("cpu"))
-    optimizer, scheduler = task.configure_optimizer(task.model)
+    optimizer = task.optimizer()
     started = time.process_time()
     for step in range(task.num_steps):
-        train_step(task, task.model, optimizer, scheduler, step, Alone())
+        optimizer.update(task, Batch(step, Alone()))
     return task, time.process_time() - started
 
 

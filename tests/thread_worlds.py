@@ -6,7 +6,7 @@ import torch
 
 
 class Threads:
-    """A `World` of one of several threads; implements `pipeline.training.step.World`."""
+    """A `World` of one of several threads; implements `pipeline.parallel.world.World`."""
 
     def __init__(self, rank, size, barrier, sums):
         self.rank, self.size, self.num_bytes = rank, size, 0

@@ -6,6 +6,7 @@ import numpy as np
 
 from pipeline.equations.base import build
 from pipeline.errors import SolverError
+from pipeline.parallel.streams import of_sample
 from pipeline.store.config import Dataset
 
 _BATCH = 64
@@ -22,7 +23,7 @@ class Block(NamedTuple):
 def generate_block(dataset: Dataset, seed: int, first: int, count: int) -> Block:
     """Return the samples first, ..., first + count - 1 and an estimate of the error of each.
 
-    Sample i is drawn from its own stream, `SeedSequence(seed, spawn_key=(i,))`, and solved in
+    Sample i is drawn from its own stream (`streams.of_sample`) and solved in
     float64; only the result is rounded to `dataset.dtype`. The inputs therefore do not depend on
     the division into blocks at all, and the targets only through rounding inside the solver's
     batches (none has been observed; a test compares them bit for bit). The errors are those of
@@ -83,4 +84,4 @@ def _check_finite(name: str, block: np.ndarray, first: int) -> None:
 
 def stream(seed: int, index: int) -> np.random.Generator:
     """Return the random generator of sample `index`, independent of every other sample's."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
+    return of_sample(seed, index)

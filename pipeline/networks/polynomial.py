@@ -55,3 +55,10 @@ class WithPolynomial(nn.Module):
         """Return the sum at the rows of `x` (n, m), shape (n, 1)."""
         total: Tensor = self.network(x) + self.polynomial(x).unsqueeze(-1)
         return total
+
+
+def parts(model: nn.Module) -> tuple[nn.Module, Polynomial | None]:
+    """Return the network of a model and the polynomial beside it."""
+    if isinstance(model, WithPolynomial):
+        return model.network, model.polynomial
+    return model, None

@@ -4,9 +4,10 @@ Up to `ONE_STREAM` columns all come from one generator, beyond it every tile of 
 from its own. Both numbers are part of what a seed means.
 """
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from pipeline.parallel.generators import tile_generator
 
 ONE_STREAM, TILE = 16_384, 4096
 
@@ -57,6 +58,5 @@ def normal_tile(
     alone.
     """
     width = min(TILE, num_columns - tile * TILE)
-    state = np.random.SeedSequence((stream, tile)).generate_state(1, np.uint64)[0]
-    generator = torch.Generator(device).manual_seed(int(state >> np.uint64(1)))
+    generator = tile_generator(stream, tile, device)
     return torch.randn(num_rows, width, generator=generator, device=device, dtype=dtype)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from pipeline.calculus.eager import is_eager_on_cpu
 from pipeline.calculus.functions import Radial
 from pipeline.parallel.axes import Shard
+from pipeline.parallel.streams import of_coefficients
 from pipeline.parallel.tiles import normal_columns
 from pipeline.problems.base import Operator, Reference, Terms, Trial
 from pipeline.problems.settings import Inseparable as Config
@@ -186,6 +187,6 @@ def draw_coefficients(config: Config, number: int) -> np.ndarray:
 
     The published seed `coefficient_seed` determines them on every machine.
     """
-    rng = np.random.Generator(np.random.PCG64(config.coefficient_seed))
+    rng = of_coefficients(config.coefficient_seed)
     c = rng.standard_normal(number)
     return c - c.mean() if config.zero_sum else c

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import StoreError
+from pipeline.parallel.streams import of_order
 from pipeline.store.reader import Split, Store, open_store
 
 _MAX_LANES = 16
@@ -77,7 +78,7 @@ class ShardLoader:
     def order(self, epoch: int) -> np.ndarray:
         """Return the samples of every whole batch of `epoch`: (batches_per_epoch, batch_size)."""
         size, num_shards = self.store.samples_per_shard, self.store.num_shards(self.split)
-        rng = np.random.default_rng([self.seed, epoch])
+        rng = of_order(self.seed, epoch)
         shards = rng.permutation(num_shards)
         samples = np.concatenate([shard * size + rng.permutation(size) for shard in shards])
         steps = self.batches_per_epoch

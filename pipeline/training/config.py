@@ -64,6 +64,11 @@ class TrainSettings(Frozen):
         """Return the number of workers for which there is work."""
         return self.num_workers[1] if isinstance(self.num_workers, tuple) else self.num_workers
 
+    @property
+    def stopping(self) -> "EarlyStopping | None":
+        """Return when to stop early, None for never."""
+        return None
+
     @model_validator(mode="after")
     def _a_sample_each(self) -> "TrainSettings":
         if self.batch_size < self.max_workers:

@@ -8,28 +8,15 @@ the groups of points: the noise that both evaluations share does not hide it.
 """
 
 import math
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from torch import Tensor
 
 from pipeline.errors import TrainingError
 from pipeline.parallel.world import World
 from pipeline.training.config import TrainSettings
-from pipeline.training.pinn.config import PinnTraining
-from pipeline.training.pinn.held_out import mean_and_error, root
+from pipeline.training.squares import mean_and_error, root
 from pipeline.training.task import Task
-
-
-@runtime_checkable
-class HasHeldOut(Protocol):
-    """What early stopping needs of a task beside `Task`."""
-
-    def held_out(self, rank: int, world_size: int) -> Tensor:
-        """Return the mean squared residual of each group of points, zero for other ranks' groups.
-
-        Float64; the sum over ranks is the same to the last bit for any number of them.
-        """
-        ...
 
 
 class EarlyStopping:
@@ -37,7 +24,7 @@ class EarlyStopping:
 
     def __init__(self, task: Task, settings: TrainSettings, world: World, name: str) -> None:
         self._task, self._world, self._name = task, world, name
-        self._settings = settings.early_stopping if isinstance(settings, PinnTraining) else None
+        self._settings = settings.stopping
         # Mean squares of the groups: those of the least residual, and those at the last fall.
         self._best: Tensor | None = None
         self._mark: Tensor | None = None
@@ -108,7 +95,6 @@ class EarlyStopping:
             setattr(self, f"_{key}", state[key])
 
     def _squares(self) -> Tensor:
-        assert isinstance(self._task, HasHeldOut)
         squares = self._task.held_out(self._world.rank, self._world.size)
         self._world.all_reduce(squares)
         return squares

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from pipeline.errors import TimeLimitError, TrainingError
+from pipeline.optimizers.base import Batch
 from pipeline.parallel.world import World
 from pipeline.training.config import TrainSettings
 from pipeline.training.early_stopping import EarlyStopping
 from pipeline.training.ending import Ending
 from pipeline.training.running_mean import RunningMean
-from pipeline.training.step import train_step
 from pipeline.training.task import Task
 
 _POINTS_PER_EVALUATION = 10
@@ -120,13 +120,12 @@ def train(
             rank after the same step.
     """
     model = task.model
-    optimizer, scheduler = task.configure_optimizer(model)
+    optimizer = task.optimizer()
     history, first = History(), 0
     stopping = EarlyStopping(task, settings, world, name)
     if (state := checkpoint.load()) is not None:
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        scheduler.load_state_dict(state["scheduler"])
+        optimizer.load_state_dict(state)
         stopping.load_state_dict(state["early_stopping"])
         history, first = _unpack(state["history"]), state["step"]
     clock = _Clock(history.elapsed_s)
@@ -135,10 +134,14 @@ def train(
     is_active = world.rank == 0 or task.is_divided
 
     def save(step: int) -> None:
-        state = {"optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()}
-        state["early_stopping"] = stopping.state_dict()
         checkpoint.save(
-            {**state, "model": model.state_dict(), "step": step, "history": _pack(history)}
+            {
+                **optimizer.state_dict(),
+                "early_stopping": stopping.state_dict(),
+                "model": model.state_dict(),
+                "step": step,
+                "history": _pack(history),
+            }
         )
 
     for step in range(first + 1, task.num_steps + 1):
@@ -152,7 +155,7 @@ def train(
                 " before the job's time limit"
             )
         before = world.num_bytes
-        loss = train_step(task, model, optimizer, scheduler, step - 1, world)
+        loss = optimizer.update(task, Batch(step - 1, world))
         history.num_bytes = world.num_bytes - before
         if not math.isfinite(loss):
             raise TrainingError(

@@ -1,15 +1,15 @@
-"""What the training loop needs of a task (`pipeline.training.{pinn,operator}.Task`)."""
+"""What the training loop needs of a task (`pipeline.training.{pinn,operator}.task`)."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+
+from pipeline.optimizers.base import Optimizer
 
 
 class Task(Protocol):
-    """A model, its loss and its errors; everything a pure function of seed and step.
+    """A model, how a batch moves it, and its errors; everything a function of seed and step.
 
     The samples of a step do not depend on the number of workers, which only divide them.
     """
@@ -22,8 +22,8 @@ class Task(Protocol):
     is_compiled: bool
     """Whether the first step takes longer, because it is compiled."""
 
-    def configure_optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler]:
-        """Return optimiser and schedule; the schedule is advanced once a step."""
+    def optimizer(self) -> Optimizer[Self]:
+        """Return the optimiser of the model, at its first step."""
         ...
 
     def loss(self, model: nn.Module, step: int, rank: int, world_size: int) -> Tensor:
@@ -31,6 +31,14 @@ class Task(Protocol):
 
         The sum over its `share` of them, divided by the number of all: the parts of all ranks add
         up to the mean, and their gradients to its gradient.
+        """
+        ...
+
+    def held_out(self, rank: int, world_size: int) -> Tensor:
+        """Return the mean squared residual of each group of held-out points, float64.
+
+        Zero for other ranks' groups; the sum over ranks is the same to the last bit for any number
+        of them. Empty for a task that cannot stop early.
         """
         ...
 

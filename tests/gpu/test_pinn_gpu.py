@@ -4,13 +4,13 @@ import pytest
 import torch
 from thread_worlds import on_threads, results
 
+from pipeline.optimizers.gradient import summed
 from pipeline.parallel.world import Alone
 from pipeline.training.loop import train
 from pipeline.training.pinn import held_out
 from pipeline.training.pinn.config import PinnRun
 from pipeline.training.pinn.task import Task
 from pipeline.training.saved.snapshot import Snapshots
-from pipeline.training.step import summed, train_step
 
 pytestmark = [
     pytest.mark.gpu,
@@ -86,14 +86,11 @@ def test_evaluation_agrees_with_the_cpu():
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_training_on_the_gpu_learns(precision):
     task = make("cuda", {"kind": "sdgd"}, precision)
-    optimizer, scheduler = task.configure_optimizer(task.model)
+    descent = task.optimizer()
     for step in range(task.num_steps):
-        optimizer.zero_grad()
-        task.loss(task.model, step, 0, 1).backward()
-        optimizer.step()
-        scheduler.step()
+        descent.update(task, Batch(step, Alone()))
     assert task.evaluate(task.model)["skill"] > 3
-    moments = [value for part in optimizer.state.values() for value in part.values()]
+    moments = [value for part in descent.optimizer.state.values() for value in part.values()]
     assert {value.dtype for value in [*moments, *task.model.parameters()]} == {torch.float32}
 
 
@@ -150,8 +147,8 @@ def test_steps_of_a_polynomial_agree_with_the_cpu():
     errors = []
     for device in ("cuda", "cpu"):
         task = Task(PinnRun.model_validate(run), 0, torch.device(device))
-        optimizer, scheduler = task.configure_optimizer(task.model)
+        optimizer = task.optimizer()
         for step in range(100):
-            train_step(task, task.model, optimizer, scheduler, step, Alone())
+            optimizer.update(task, Batch(step, Alone()))
         errors.append(task.evaluate(task.model)["relative_l2"])
     assert errors[0] == pytest.approx(errors[1], rel=0.05)

@@ -8,12 +8,12 @@ import torch
 from thread_worlds import on_threads, results
 from training_fixtures import pinn_run
 
+from pipeline.optimizers.gradient import summed
 from pipeline.parallel.world import Alone
 from pipeline.training.loop import train
 from pipeline.training.pinn import task as pinn
 from pipeline.training.pinn.config import PinnRun
 from pipeline.training.saved.divided import DividedSnapshots
-from pipeline.training.step import summed
 
 CPU = torch.device("cpu")
 
@@ -198,7 +198,7 @@ def test_memory_of_a_worker_falls_as_its_share_of_the_axes(size):
 
     def held(world):
         task = pinn.Task(run, 3, CPU, world=world)
-        optimizer, _ = task.configure_optimizer(task.model)
+        optimizer = task.optimizer().optimizer
         x = task.problem.sample(8, torch.Generator().manual_seed(0))
         part = task.loss(task.model, 0, world.rank, world.size)
         part.backward()

@@ -21,9 +21,10 @@ from pipeline.training.early_stopping import EarlyStopping, has_fallen
 from pipeline.training.loop import train
 from pipeline.training.pinn import held_out
 from pipeline.training.pinn import task as pinn
-from pipeline.training.pinn.held_out import mean_and_error, root, unbiased_square
+from pipeline.training.pinn.held_out import unbiased_square
 from pipeline.training.pinn.task import Task
 from pipeline.training.saved.snapshot import Snapshots
+from pipeline.training.squares import mean_and_error, root
 from pipeline.training.union import parse_run
 from pipeline.training.worker import TrainingJob, work
 

@@ -10,13 +10,13 @@ from pipeline.estimators.base import known_terms
 from pipeline.estimators.full.estimator import Full
 from pipeline.kinds import implementation
 from pipeline.networks.polynomial import Polynomial
+from pipeline.optimizers.base import Batch
 from pipeline.optimizers.kaczmarz import step as kaczmarz
 from pipeline.optimizers.kaczmarz.config import Kaczmarz
 from pipeline.parallel.world import Alone
 from pipeline.training.pinn.ansatz import ansatz
 from pipeline.training.pinn.config import PinnRun
 from pipeline.training.pinn.task import Task
-from pipeline.training.step import train_step
 
 CPU = torch.device("cpu")
 PROBLEMS = {
@@ -56,11 +56,11 @@ def randomised(task, scale=0.1):
 
 
 def take(task, first, last, state=None):
-    parts = (task.model, *task.configure_optimizer(task.model))
+    parts = task.model, task.optimizer()
     if state is not None:
         for part, content in zip(parts, state, strict=True):
             part.load_state_dict(content)
-    losses = [train_step(task, *parts, step, Alone()) for step in range(first, last)]
+    losses = [parts[1].update(task, Batch(step, Alone())) for step in range(first, last)]
     return losses, [copy.deepcopy(part.state_dict()) for part in parts]
 
 
@@ -101,7 +101,7 @@ def test_the_polynomial_enters_the_terms_exactly(name, estimator):
     kind = {"kind": estimator} | ({} if estimator == "exact_gram" else {"sampled_axes": 5})
     task = randomised(Task(run_of(PROBLEMS[name], estimator=kind), 0, CPU))
     x = task.problem.sample(6, torch.Generator().manual_seed(1))
-    terms = task._terms(ansatz(task.problem, task.model), x, task._drawn(0, 0))
+    terms = task.residual.terms(ansatz(task.problem, task.model), x, task.residual.drawn(0, 0))
     mine = task.problem.residual(x, terms, task.problem.source(x)) / task.problem.residual_scale
     torch.testing.assert_close(mine, residuals(task, x), rtol=2e-4, atol=2e-5)
 

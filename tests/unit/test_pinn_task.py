@@ -7,6 +7,8 @@ import torch
 
 from pipeline.errors import ConfigError
 from pipeline.estimators.sdgd import estimator as sdgd
+from pipeline.optimizers.base import Batch
+from pipeline.parallel.world import Alone
 from pipeline.problems.two_body import problem as two_body
 from pipeline.training.pinn import task as pinn
 from pipeline.training.pinn.ansatz import ansatz
@@ -40,15 +42,12 @@ def gradient(task, step, rank=0, world_size=1):
 
 def train(task, first, last, state=None):
     """Run steps [first, last) as a loop would, from `state` if given."""
-    optimizer, scheduler = task.configure_optimizer(task.model)
+    optimizer = task.optimizer()
     if state is not None:
-        for part, content in zip((task.model, optimizer, scheduler), state, strict=True):
+        for part, content in zip((task.model, optimizer), state, strict=True):
             part.load_state_dict(content)
     for step in range(first, last):
-        optimizer.zero_grad()
-        task.loss(task.model, step, 0, 1).backward()
-        optimizer.step()
-        scheduler.step()
+        optimizer.update(task, Batch(step, Alone()))
     return [copy.deepcopy(part.state_dict()) for part in (task.model, optimizer, scheduler)]
 
 
@@ -87,7 +86,8 @@ def test_resumed_run_continues_bit_for_bit():
 
 def test_learning_rate_falls_by_half_a_cosine_to_zero():
     task = make()
-    optimizer, scheduler = task.configure_optimizer(task.model)
+    descent = task.optimizer()
+    optimizer, scheduler = descent.optimizer, descent.scheduler
     rates = []
     for _ in range(20):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -99,7 +99,8 @@ def test_learning_rate_falls_by_half_a_cosine_to_zero():
 
 def test_the_first_layer_learns_at_a_rate_of_its_own():
     task = make(optimizer={"kind": "adam", "first_layer_rate": 0.1})
-    optimizer, scheduler = task.configure_optimizer(task.model)
+    descent = task.optimizer()
+    optimizer, scheduler = descent.optimizer, descent.scheduler
     first, others = optimizer.param_groups
     assert first["params"] == [task.model[0].weight]
     assert len(others["params"]) == len(list(task.model.parameters())) - 1
@@ -178,7 +179,7 @@ def test_evaluation_is_the_error_on_fixed_points_however_they_are_kept(monkeypat
     redrawn = make(num_test_points=2300)
     assert redrawn._test is None
     assert redrawn.evaluate(redrawn.model) == kept == task.evaluate(task.model)
-    x = torch.cat(list(task._draw_test()))
+    x = torch.cat(list(task.evaluation._points()))
     exact = task.problem.exact(x)
     assert len(x) == 2300 and len(x.unique(dim=0)) == 2300
     u = task.problem.trial(task.model)(x).detach()
@@ -293,8 +294,8 @@ def test_losses_are_means_over_independent_index_sets(loss):
     task = make(dim=40, loss=loss, index_sets=3)
     x = task.problem.sample(12, pinn._generator(0, pinn._POINTS, 5))
     source = task.problem.source(x)
-    u, sets = ansatz(task.problem, task.model), [task._drawn(5, k) for k in range(4)]
-    r = torch.stack([task._residual(u, x, drawn, source)[0] for drawn in sets])
+    u, sets = ansatz(task.problem, task.model), [task.residual.drawn(5, k) for k in range(4)]
+    r = torch.stack([task.residual._residual(u, x, drawn, source)[0] for drawn in sets])
     assert len({row[0].item() for row in r}) == 4
     whole, slope = gradient(task, 5)
     # The gradient goes through the first set of the unbiased loss.

@@ -6,7 +6,8 @@ from test_pinn_task import ESTIMATORS, PROBLEMS
 from test_train_loop import Memory, numbers, run
 
 from pipeline.errors import ConfigError
-from pipeline.training.pinn.ansatz import ansatz, parts
+from pipeline.networks.polynomial import parts
+from pipeline.training.pinn.ansatz import ansatz
 from pipeline.training.pinn.config import PinnRun
 from pipeline.training.pinn.task import Task
 from pipeline.training.saved.snapshot import Snapshots
@@ -49,9 +50,11 @@ def test_known_parts_of_the_ansatz_are_not_rounded(problem, estimator, skip):
             parameter.copy_(torch.randn(parameter.shape, generator=generator))
     x = task.problem.sample(8, torch.Generator().manual_seed(0))
     trial = ansatz(task.problem, task.model)
-    low = task._terms(trial, x, task._drawn(0, 0))
+    low = task.residual.terms(trial, x, task.residual.drawn(0, 0))
     task.run = make(estimator, problem, skip, precision="float32").run
-    for mine, theirs in zip(low, task._terms(trial, x, task._drawn(0, 0)), strict=True):
+    for mine, theirs in zip(
+        low, task.residual.terms(trial, x, task.residual.drawn(0, 0)), strict=True
+    ):
         if theirs is not None:
             torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-5)
 

@@ -9,6 +9,7 @@ from thread_worlds import on_threads
 from training_fixtures import make_store, operator_run, pinn_run
 
 from pipeline.errors import StoreError, TrainingError
+from pipeline.optimizers.gradient import summed
 from pipeline.parallel.world import Alone
 from pipeline.problems.two_body import problem as two_body
 from pipeline.training.loop import train
@@ -16,7 +17,6 @@ from pipeline.training.operator import task as operator
 from pipeline.training.operator.task import relative_l2
 from pipeline.training.pinn import task as pinn
 from pipeline.training.saved.snapshot import Snapshots
-from pipeline.training.step import summed
 
 CPU = torch.device("cpu")
 
@@ -115,7 +115,7 @@ def as_double(task):
     task.model.double()
     if isinstance(task, pinn.Task):
         task.problem = two_body.Problem(task.run.problem, CPU, torch.float64)
-        task._test = list(task._draw_test())
+        task.evaluation._kept = list(task.evaluation._points())
     return task
 
 
@@ -174,7 +174,8 @@ def test_divergence_names_the_run_and_the_step(make_task):
 def test_a_run_of_any_length_has_a_schedule(store, epochs):
     task = operator.Task(operator_run(num_epochs=epochs, batch_size=40), 3, CPU, store)
     assert task.num_steps == epochs
-    optimizer, schedule = task.configure_optimizer(task.model)
+    descent = task.optimizer()
+    optimizer, schedule = descent.optimizer, descent.scheduler
     rates = []
     for _ in range(epochs):
         rates += [optimizer.param_groups[0]["lr"]]

@@ -3,6 +3,7 @@
 import numpy as np
 
 from pipeline.equations.navier_stokes.solver import NavierStokes
+from pipeline.parallel.streams import of_modes
 
 
 def coordinates(solver: NavierStokes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -55,17 +56,12 @@ def random_field(
 
 def _line(seed: int, kx: int, ky: int, count: int) -> np.ndarray:
     """Return the draws (3, count) for k_z = 0, ..., count - 1 at (k_x, k_y)."""
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_key(kx, ky)))
+    rng = of_modes(seed, kx, ky)
     draws = rng.standard_normal((count, 3, 2))
     line = np.asarray((draws[..., 0] + 1j * draws[..., 1]).T)
     if (kx, ky) < (0, 0):
         # At k_z = 0 the mode at -k is on the grid too, and must be the conjugate.
-        mirror = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_key(-kx, -ky)))
+        mirror = of_modes(seed, -kx, -ky)
         first = mirror.standard_normal((1, 3, 2))[0]
         line[:, 0] = first[:, 0] - 1j * first[:, 1]
     return line
-
-
-def _key(kx: int, ky: int) -> tuple[int, int]:
-    """Return a pair of non-negative integers that names (k_x, k_y)."""
-    return tuple(2 * abs(k) + (k < 0) for k in (kx, ky))  # type: ignore[return-value]

@@ -16,12 +16,12 @@ form Hu, Zhang, Karniadakis, Kawaguchi, arXiv:2402.07465.
 import math
 from typing import final
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pipeline.calculus.directions import Dense, Directions
 from pipeline.calculus.functions import Known, time_factor
+from pipeline.parallel.streams import of_coefficients
 from pipeline.problems.base import Operator, Reference, Terms
 from pipeline.problems.evolution import Evolution
 from pipeline.problems.fokker_planck import config
@@ -35,7 +35,7 @@ class Problem(Evolution):
 
     def __init__(self, config: config.FokkerPlanck, device: torch.device, dtype: torch.dtype):
         super().__init__(config.dim, device, dtype)
-        rng = np.random.Generator(np.random.PCG64(config.coefficient_seed))
+        rng = of_coefficients(config.coefficient_seed)
         self.coefficients = {
             "means": torch.from_numpy(rng.standard_normal(config.dim)),
             "variances": torch.from_numpy(rng.uniform(0.5, 1.5, config.dim)),

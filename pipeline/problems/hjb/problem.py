@@ -38,6 +38,7 @@ import torch
 from torch import Tensor
 
 from pipeline.calculus.functions import Affine, Known, Radial, time_factor
+from pipeline.parallel.streams import of_coefficients, of_reference
 from pipeline.problems.base import Operator, Reference, Terms
 from pipeline.problems.evolution import Evolution
 from pipeline.problems.hjb import config
@@ -135,7 +136,7 @@ class Problem(Evolution):
             yield Draws(image @ drawn.T, drawn.square().sum(1))
 
     def _blocks(self) -> Iterator[tuple[np.random.Generator, int]]:
-        rng = np.random.Generator(np.random.PCG64(self.config.reference_seed))
+        rng = of_reference(self.config.reference_seed)
         left = self.config.reference_samples
         while left > 0:
             yield rng, min(left, _BLOCK)
@@ -154,7 +155,7 @@ class Rosenbrock:
     @classmethod
     def draw(cls, dim: int, seed: int) -> "Rosenbrock":
         """Return the form with a, then b, uniform on (0.5, 1.5) by PCG64 of `seed`, in float64."""
-        rng = np.random.Generator(np.random.PCG64(seed))
+        rng = of_coefficients(seed)
         a, b = (torch.from_numpy(rng.uniform(0.5, 1.5, dim - 1)) for _ in range(2))
         return cls(a, b)
 

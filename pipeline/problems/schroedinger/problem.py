@@ -13,12 +13,12 @@ uniform direction, radius uniform on (0, R). Trivial predictor: C in place of N.
 import math
 from typing import final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pipeline.calculus.functions import Known, Radial
 from pipeline.parallel.axes import Shard
+from pipeline.parallel.streams import of_coefficients
 from pipeline.problems.base import Operator, Reference, Terms, Trial
 from pipeline.problems.inseparable import ball
 from pipeline.problems.schroedinger import config
@@ -32,7 +32,7 @@ class Problem:
         self.dim = self.num_inputs = config.dim
         self.device = device
         self.dtype = dtype
-        rng = np.random.Generator(np.random.PCG64(config.coefficient_seed))
+        rng = of_coefficients(config.coefficient_seed)
         drawn = rng.uniform(0.5, 1.5, config.dim)
         self.frequencies = torch.from_numpy(drawn - drawn.mean() + 1.0)
         self._omega = self.frequencies.to(device, dtype)

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
 
 from pipeline.kinds import implementation
 from pipeline.models.normalised import Normalised
+from pipeline.optimizers.gradient import GradientDescent
 from pipeline.parallel.shares import share
 from pipeline.parallel.world import World
 from pipeline.store.config import Dataset
@@ -74,18 +75,18 @@ class Task:
             model, _statistics(self.store, "inputs"), _statistics(self.store, "targets")
         )
 
-    def configure_optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler]:
+    def optimizer(self) -> GradientDescent:
         """Return AdamW and one cycle of the learning rate: 20% linear rise, cosine fall to ~0."""
         settings = self.run.train
         optimizer = AdamW(
-            model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            self.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
         # A rise of one step has no length, by which torch would divide; a cycle of one step ends
         # before it begins.
         num_steps = max(2, self.num_steps)
         rise = _WARMUP if _WARMUP * num_steps > 1 else 0.0
         schedule = OneCycleLR(optimizer, settings.learning_rate, num_steps, pct_start=rise)
-        return optimizer, schedule
+        return GradientDescent(optimizer, schedule)
 
     def loss(self, model: nn.Module, step: int, rank: int, world_size: int) -> Tensor:
         """Return this rank's part of the mean relative L2 error over the step's batch."""
@@ -119,6 +120,10 @@ class Task:
             self._batches = self._loader.epoch(epoch, index)
         self._next_step = step + 1
         return next(self._batches)
+
+    def held_out(self, rank: int, world_size: int) -> Tensor:
+        """Return no groups: an operator's run has no held-out points beside its test split."""
+        return torch.empty(0, dtype=torch.float64)
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Return `relative_l2` over the whole test split at full resolution.

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from pipeline.calculus import jets as collapsed
 from pipeline.estimators.exact_gram.estimator import ExactGram
+from pipeline.networks.polynomial import parts
 from pipeline.problems.base import Problem
 from pipeline.problems.stability import Stability
-from pipeline.training.pinn.ansatz import ansatz, parts
+from pipeline.training.pinn.ansatz import ansatz
 
 # One-sided 97.5% for each of two means: both limits hold with 95%.
 _QUANTILE = 1.959964

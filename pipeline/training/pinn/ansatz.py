@@ -2,15 +2,8 @@
 
 from torch import nn
 
-from pipeline.networks.polynomial import Polynomial, WithPolynomial
+from pipeline.networks.polynomial import parts
 from pipeline.problems.base import Problem, Trial
-
-
-def parts(model: nn.Module) -> tuple[nn.Module, Polynomial | None]:
-    """Return the network of a model and the polynomial beside it."""
-    if isinstance(model, WithPolynomial):
-        return model.network, model.polynomial
-    return model, None
 
 
 def ansatz(problem: Problem, model: nn.Module) -> Trial:

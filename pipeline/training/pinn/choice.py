@@ -78,7 +78,7 @@ def _measured(run: PinnRun, build: Build, settings: Auto, seed: int) -> dict[str
     torch.set_num_threads(1)
     try:
         for kind, (_, estimator) in auto.candidates(settings, task.problem, task.model).items():
-            task.estimator = estimator
+            task.residual.estimator = estimator
             milliseconds[kind] = _step_ms(task, device)
     finally:
         torch.set_num_threads(threads)

@@ -37,6 +37,11 @@ class PinnTraining(TrainSettings):
     early_stopping: EarlyStopping | None = None
     compile: bool = False
 
+    @property
+    def stopping(self) -> EarlyStopping | None:
+        """Return when to stop early, None for never."""
+        return self.early_stopping
+
     def neutral_here(self) -> frozenset[str]:
         """Return what shapes no number: with early stopping, the evaluations decide on the end."""
         return self.neutral - {"evaluate_every"} if self.early_stopping else self.neutral

@@ -11,9 +11,7 @@ estimator that draws nothing it is R² itself. Index sets are shared by the poin
 of their means is the error from points and index sets together.
 """
 
-import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,13 +24,6 @@ _CACHE_BYTES = 2**28
 
 Residual = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 """(points (n, m), source (n,), generator of the index set) -> estimated residual (n,)."""
-
-
-class Figure(NamedTuple):
-    """The root mean square of the residual and the standard error of it."""
-
-    value: float
-    standard_error: float
 
 
 class HeldOut:
@@ -96,20 +87,3 @@ def unbiased_square(estimates: Tensor) -> Tensor:
         return estimates[0].square()
     pairs = estimates.sum(0).square() - estimates.square().sum(0)
     return pairs / (count * (count - 1))
-
-
-def root(squares: Tensor) -> Figure:
-    """Return the root of the mean of independent `squares` (g,) and its standard error.
-
-    A mean that is negative, which says no more than that it is small beside its error, has root 0.
-    The error is that upward, √(m + s) - √m for a mean m of error s: s / 2√m to first order, and
-    finite at zero. Asymptotic in the number of groups.
-    """
-    mean, error = mean_and_error(squares)
-    value = math.sqrt(max(mean, 0.0))
-    return Figure(value, math.sqrt(max(mean, 0.0) + error) - value)
-
-
-def mean_and_error(values: Tensor) -> tuple[float, float]:
-    """Return the mean of independent values and its standard error."""
-    return float(values.mean()), float(values.std()) / math.sqrt(len(values))
