@@ -4,6 +4,7 @@ import pytest
 import torch
 from thread_worlds import on_threads, results
 
+from pipeline.optimizers.base import Batch
 from pipeline.optimizers.gradient import summed
 from pipeline.parallel.world import Alone
 from pipeline.training.loop import train

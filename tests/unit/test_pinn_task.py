@@ -8,8 +8,11 @@ import torch
 from pipeline.errors import ConfigError
 from pipeline.estimators.sdgd import estimator as sdgd
 from pipeline.optimizers.base import Batch
+from pipeline.parallel.generators import run_generator
+from pipeline.parallel.streams import Stream
 from pipeline.parallel.world import Alone
 from pipeline.problems.two_body import problem as two_body
+from pipeline.training.pinn import evaluation
 from pipeline.training.pinn import task as pinn
 from pipeline.training.pinn.ansatz import ansatz
 from pipeline.training.pinn.config import PinnRun
@@ -48,7 +51,7 @@ def train(task, first, last, state=None):
             part.load_state_dict(content)
     for step in range(first, last):
         optimizer.update(task, Batch(step, Alone()))
-    return [copy.deepcopy(part.state_dict()) for part in (task.model, optimizer, scheduler)]
+    return [copy.deepcopy(part.state_dict()) for part in (task.model, optimizer)]
 
 
 def test_same_seed_same_numbers_and_other_seeds_differ():
@@ -175,9 +178,9 @@ def test_training_learns_more_than_the_best_constant(equation):
 def test_evaluation_is_the_error_on_fixed_points_however_they_are_kept(monkeypatch):
     task = make(num_test_points=2300)
     kept = task.evaluate(task.model)
-    monkeypatch.setattr(pinn, "_TEST_CACHE_BYTES", 0)
+    monkeypatch.setattr(evaluation, "_CACHE_BYTES", 0)
     redrawn = make(num_test_points=2300)
-    assert redrawn._test is None
+    assert redrawn.evaluation._kept is None
     assert redrawn.evaluate(redrawn.model) == kept == task.evaluate(task.model)
     x = torch.cat(list(task.evaluation._points()))
     exact = task.problem.exact(x)
@@ -262,13 +265,14 @@ def test_the_unbiased_loss_has_the_gradient_of_the_exact_square(monkeypatch):
     torch.manual_seed(0)
     for parameter in task.model.parameters():
         torch.nn.init.normal_(parameter, 0.0, 0.8)
-    task.problem = type("Fixed", (), {
+    fixed = type("Fixed", (), {
         "sample": staticmethod(lambda *_: x),
         "source": staticmethod(lambda _: source),
         "operator": problem.operator, "trial": staticmethod(problem.trial),
         "residual": staticmethod(problem.residual), "residual_scale": 1.0,
     })()  # fmt: skip
-    task.samples_per_step = 3
+    task.problem = task.residual.problem = fixed
+    task.residual._num_points = 3
 
     def mean_gradient(draws):
         total = 0.0
@@ -283,7 +287,7 @@ def test_the_unbiased_loss_has_the_gradient_of_the_exact_square(monkeypatch):
     expected = mean_gradient([(everything, everything)])
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
     # The square of one estimate is biased.
-    task.run = make(dim=4, width=5).run
+    task.residual._settings = make(dim=4, width=5).run.train
     biased = mean_gradient([(axes,) for axes in subsets])
     assert (biased - expected).norm() > 0.01 * expected.norm()
     torch.testing.assert_close(mean_gradient([(everything,)]), expected, rtol=1e-10, atol=1e-12)
@@ -292,7 +296,7 @@ def test_the_unbiased_loss_has_the_gradient_of_the_exact_square(monkeypatch):
 @pytest.mark.parametrize("loss", ["squared", "unbiased"])
 def test_losses_are_means_over_independent_index_sets(loss):
     task = make(dim=40, loss=loss, index_sets=3)
-    x = task.problem.sample(12, pinn._generator(0, pinn._POINTS, 5))
+    x = task.problem.sample(12, run_generator(0, Stream.POINTS, 5))
     source = task.problem.source(x)
     u, sets = ansatz(task.problem, task.model), [task.residual.drawn(5, k) for k in range(4)]
     r = torch.stack([task.residual._residual(u, x, drawn, source)[0] for drawn in sets])

@@ -114,7 +114,8 @@ def as_double(task):
     """Return `task` computing in float64, where sums in another order agree to 1e-12."""
     task.model.double()
     if isinstance(task, pinn.Task):
-        task.problem = two_body.Problem(task.run.problem, CPU, torch.float64)
+        problem = two_body.Problem(task.run.problem, CPU, torch.float64)
+        task.problem = task.residual.problem = task.evaluation._problem = problem
         task.evaluation._kept = list(task.evaluation._points())
     return task
 

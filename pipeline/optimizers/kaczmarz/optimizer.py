@@ -9,11 +9,12 @@ from torch.optim.lr_scheduler import LambdaLR
 from pipeline.estimators.base import known_terms
 from pipeline.networks.polynomial import parts
 from pipeline.optimizers import schedules
-from pipeline.optimizers.base import Batch, HasResidual
+from pipeline.optimizers.base import Batch
 from pipeline.optimizers.gradient import GradientDescent
 from pipeline.optimizers.kaczmarz import config
 from pipeline.optimizers.kaczmarz.beside import AdamBesideSteps
 from pipeline.optimizers.kaczmarz.step import Values, set_steps
+from pipeline.optimizers.residual import HasResidual
 
 
 def build(
