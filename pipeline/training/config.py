@@ -103,8 +103,6 @@ class Run(Part):
     """
 
     task: ClassVar[Literal["pinn", "operator"]]
-    neutral: ClassVar[frozenset[str]] = frozenset({"initial_checkpoint"})
-
     # Fields of every run, each with its own type and place in the order of keys.
     if TYPE_CHECKING:
         model: Kind

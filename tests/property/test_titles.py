@@ -35,8 +35,8 @@ from pipeline.training.pinn.config import PinnRun
 
 # What is no part of what a dataset holds.
 LAYOUT = {"samples_per_shard", "ranks", "tolerance"}
-PROBLEMS = get_args(get_args(AnyProblem)[0])
-FORMULATIONS = get_args(AnyFormulation)
+PROBLEMS = [*kinds_of(AnyProblem).values()]
+FORMULATIONS = [*kinds_of(AnyFormulation).values()]
 NO_DATA = Experiment(schema_version=1, seed=0)
 # Values of every kind of field; what does not fit a field's type is left out of its pool.
 ANY = (

@@ -13,7 +13,7 @@ from pipeline.aggregate.read.collect import collect
 from pipeline.aggregate.report import render
 from pipeline.aggregate.sections import baselines
 from pipeline.aggregate.table import summary_table, unit
-from pipeline.training.pinn import task as pinn
+from pipeline.kinds import implementation
 from pipeline.training.pinn.config import PinnRun
 
 
@@ -59,9 +59,7 @@ FORMULAS = {
 def test_the_trivial_predictor_is_what_its_name_says(raw):
     part = pinn_run().model_dump(mode="json") | {"problem": raw}
     run = PinnRun.model_validate(part)
-    problem = pinn._module("problems", run.problem.kind).Problem(
-        run.problem, torch.device("cpu"), torch.float64
-    )
+    problem = implementation(run.problem).Problem(run.problem, torch.device("cpu"), torch.float64)
     x = problem.sample(50, torch.Generator().manual_seed(1))
     a, b = problem.trivial(x)
     name = baselines.trivial_name(run.problem)

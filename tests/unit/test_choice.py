@@ -51,7 +51,7 @@ def test_the_exact_operator_is_taken_up_to_the_slowdown(milliseconds, kind):
 def test_the_choice_is_made_once_and_kept(tmp_path, monkeypatch, capsys):
     def settle(digest):
         file = tmp_path / "state" / "ball.estimator.json"
-        return choice.settled(run(), name="ball", seed=0, digest=digest, file=file)
+        return choice.settled(run(), Task, name="ball", seed=0, digest=digest, file=file)
 
     chosen, record = settle("a")
     assert set(record["milliseconds"]) == {"sdgd", "exact_gram"}
@@ -75,13 +75,16 @@ def test_the_choice_is_made_once_and_kept(tmp_path, monkeypatch, capsys):
 def test_a_choice_that_cannot_be_read_is_made_anew(tmp_path, content):
     file = tmp_path / "ball.estimator.json"
     file.write_text(content)
-    found, record = choice.settled(run(), name="ball", seed=0, digest="a", file=file)
+    found, record = choice.settled(run(), Task, name="ball", seed=0, digest="a", file=file)
     assert found.estimator.kind == record["kind"]
 
 
 def test_a_named_estimator_is_left_alone(tmp_path):
     file = tmp_path / "none.json"
-    assert choice.settled(pinn_run(), name="x", seed=0, digest="a", file=file) == (pinn_run(), {})
+    assert choice.settled(pinn_run(), Task, name="x", seed=0, digest="a", file=file) == (
+        pinn_run(),
+        {},
+    )
     assert not file.exists()
 
 

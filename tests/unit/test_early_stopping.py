@@ -15,12 +15,13 @@ from training_fixtures import operator_run, pinn_run
 
 from pipeline.errors import TimeLimitError, TrainingError
 from pipeline.estimators.sdgd import estimator as sdgd
+from pipeline.parallel.generators import run_generator
+from pipeline.parallel.streams import Stream
 from pipeline.parallel.world import Alone
 from pipeline.problems.two_body import problem as two_body
 from pipeline.training.early_stopping import EarlyStopping, has_fallen
 from pipeline.training.loop import train
 from pipeline.training.pinn import held_out
-from pipeline.training.pinn import task as pinn
 from pipeline.training.pinn.held_out import unbiased_square
 from pipeline.training.pinn.task import Task
 from pipeline.training.saved.snapshot import Snapshots
@@ -126,7 +127,7 @@ def test_held_out_points_are_those_of_the_training_law_and_of_no_step():
     task.held_out(0, 1)
     held = torch.cat(list(task._held_out._drawn.values()))
     assert len(held) == 2000 == len(held.unique(dim=0))
-    draws = (pinn._generator(3, pinn._POINTS, step) for step in range(250))
+    draws = (run_generator(3, Stream.POINTS, step) for step in range(250))
     used = torch.cat([task.problem.sample(8, generator) for generator in draws])
     assert len(torch.cat([used, held]).unique(dim=0)) == 4000
     radii = [points.norm(dim=1) for points in (used, held)]

@@ -68,7 +68,7 @@ def test_without_a_shell_less_is_said_and_nothing_is_lost(tmp_path, monkeypatch)
 def test_nobody_waits_for_a_reader_of_the_last_word():
     """A full pipe that nobody reads, as of a stopped terminal."""
     code = (
-        "import os\nfrom pipeline import last_words\n"
+        "import os\nfrom pipeline.runtime import last_words\n"
         "r, w = os.pipe(); os.set_blocking(w, False)\n"
         "try:\n    while os.write(w, b'x' * 4096): pass\nexcept BlockingIOError: pass\n"
         "os.set_blocking(w, True); os.dup2(w, 2)\nlast_words.speak('word')"

@@ -13,7 +13,6 @@ from pipeline.parallel.streams import Stream
 from pipeline.parallel.world import Alone
 from pipeline.problems.two_body import problem as two_body
 from pipeline.training.pinn import evaluation
-from pipeline.training.pinn import task as pinn
 from pipeline.training.pinn.ansatz import ansatz
 from pipeline.training.pinn.config import PinnRun
 from pipeline.training.pinn.task import Task
@@ -247,11 +246,6 @@ def test_a_dataset_is_refused():
     run = make().run
     with pytest.raises(ConfigError, match="expected no dataset"):
         Task(run, 0, CPU, store="burgers.zarr")
-
-
-def test_streams_of_random_numbers_do_not_collide():
-    triples = list(itertools.product(range(3), range(5), range(40)))
-    assert len({pinn._generator(*triple).initial_seed() for triple in triples}) == len(triples)
 
 
 def test_the_unbiased_loss_has_the_gradient_of_the_exact_square(monkeypatch):

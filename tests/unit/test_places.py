@@ -270,7 +270,7 @@ def test_a_lock_is_known_by_its_signature(folder):
 
 def test_what_the_workflow_writes_is_what_is_checked():
     """The logs and tables of all rules are those above."""
-    rules = Path(places.__file__).parents[1] / "workflow" / "rules"
+    rules = Path(places.__file__).parents[2] / "workflow" / "rules"
     text = "".join(path.read_text() for path in rules.glob("*.smk"))
     found = re.findall(r'(?:log|benchmark):\n\s+f?"(.*)"', text)
     values = {"{LOGS}": "logs/mine", "dataset": "waves", "run": "p", "bound": "e8"}

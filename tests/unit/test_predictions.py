@@ -9,6 +9,8 @@ from training_fixtures import pinn_run
 
 from pipeline.aggregate.figures.figure import style
 from pipeline.aggregate.sections.predictions import _points
+from pipeline.parallel.generators import run_generator
+from pipeline.parallel.streams import Stream
 from pipeline.problems.settings import InTime
 from pipeline.training.pinn import task as pinn
 from pipeline.training.pinn.config import PinnRun
@@ -34,7 +36,7 @@ def test_the_axis_shows_the_distances_and_the_time_of_the_ray(problem):
     task, sample = sample_of(problem)
     dim = task.problem.operator.dim
     radius = torch.linspace(0, 1, 201)
-    ray = task.problem.ray(radius, pinn._generator(1, pinn._RAY))
+    ray = task.problem.ray(radius, run_generator(1, Stream.RAY))
     distance = ray[:, :dim].norm(dim=1).numpy()
     np.testing.assert_allclose(sample["ray_distance"], distance, rtol=1e-5)
     assert sample["ray_distance"][-1] == pytest.approx(task.problem.radius)

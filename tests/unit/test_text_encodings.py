@@ -100,10 +100,14 @@ def python(code: str, **environment: str) -> str:
 
 
 def test_a_terminal_without_greek_letters_is_no_error():
-    code = "from pipeline import terminal; terminal.tolerate(); print('Burgers', chr(0x3bd))"
+    code = (
+        "from pipeline.runtime import terminal; terminal.tolerate(); print('Burgers', chr(0x3bd))"
+    )
     assert python(code, **ASCII) == "Burgers \\u03bd\n"
 
 
 def test_digests_are_the_same_in_every_locale():
-    code = "from pipeline import provenance as p; print(p.source_digest('pipeline.packing.stage'))"
+    code = (
+        "from pipeline.runtime import digest as p; print(p.source_digest('pipeline.packing.stage'))"
+    )
     assert python(code, **ASCII) == python(code, PYTHONUTF8="1")

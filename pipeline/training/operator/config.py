@@ -23,6 +23,7 @@ class OperatorRun(Run):
     """
 
     task: ClassVar[Literal["pinn", "operator"]] = "operator"
+    neutral: ClassVar[frozenset[str]] = frozenset({"initial_checkpoint"})
     stage_modules: ClassVar[tuple[str, ...]] = (
         "pipeline.training.stage",
         "pipeline.training.operator.task",

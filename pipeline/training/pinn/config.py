@@ -54,6 +54,7 @@ class PinnRun(Run):
     """
 
     task: ClassVar[Literal["pinn", "operator"]] = "pinn"
+    neutral: ClassVar[frozenset[str]] = frozenset({"initial_checkpoint"})
     stage_modules: ClassVar[tuple[str, ...]] = (
         "pipeline.training.stage",
         "pipeline.training.pinn.task",
