@@ -24,6 +24,7 @@ from pipeline.aggregate.describe import (
 )
 from pipeline.aggregate.wording import number, text
 from pipeline.config import Experiment
+from pipeline.kinds import kinds_of
 from pipeline.packing.config import Bound
 from pipeline.packing.two_point.config import TwoPoint
 from pipeline.packing.union import AnyFormulation
