@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from pipeline.errors import ConfigError
 from pipeline.kinds import Frozen, Name, Part, Whole
@@ -22,17 +22,45 @@ from pipeline.training.union import AnyRun
 
 
 class Experiment(Frozen):
-    """One experiment file, overlays merged.
+    """One experiment file, overlays merged."""
 
-    Its results lie in `results/<name>`; without a name, in one called after the last file.
-    """
-
-    schema_version: Annotated[Literal[1], Whole]
-    name: Name | None = None
-    seed: Seed
-    datasets: dict[Name, AnyDataset] = {}
-    runs: dict[Name, AnyRun] = {}
-    bounds: dict[Name, Bound] = {}
+    schema_version: Annotated[Literal[1], Whole] = Field(
+        description="Version of the format of experiment files."
+    )
+    name: Name | None = Field(
+        default=None,
+        description=(
+            "The results lie in `results/<name>`. Only a name in the last file counts; without one"
+            " they are named after that file. The folder of another experiment is refused."
+        ),
+    )
+    seed: Seed = Field(
+        description=(
+            "Seed of training: weights, batches, collocation points and sampled axes. Data sets"
+            " have their own. Another seed is another experiment and takes another name."
+        )
+    )
+    datasets: dict[Name, AnyDataset] = Field(
+        default={},
+        description=(
+            "Data sets by their names. `data/<name>.zarr` serves all experiments that define it"
+            " equally; one of the same name and another definition is refused."
+        ),
+    )
+    runs: dict[Name, AnyRun] = Field(
+        default={},
+        description=(
+            "Training runs by their names: a neural operator where there is a `dataset`, else a"
+            " PINN."
+        ),
+    )
+    bounds: dict[Name, Bound] = Field(
+        default={},
+        description=(
+            "Upper bounds on the sphere packing density by their names, each searched for and then"
+            " proved or rejected."
+        ),
+    )
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "Experiment":
