@@ -70,9 +70,10 @@ class Inseparable(InSpace):
     zero_sum: bool = Field(
         default=True,
         description=(
-            "Whether the coefficients are centred, so that their sum is 0; that needs one axis"
-            " more. Without it, as published, the solution at high d is close to a multiple of"
-            " 1 − |x|², and a small error alone says little: judge it by the skill."
+            "Whether the coefficients are centred, so that their sum is 0; two_body then takes d of"
+            " at least 3 and three_body 4, else one less. Not centred, as published, the solution"
+            " at high d is close to a multiple of 1 − |x|², and a small error alone says little:"
+            " judge it by the skill."
         ),
     )
     radius_exponent: RadiusExponent = Field(

@@ -19,7 +19,7 @@ class DoubleBackward(EstimatorKind):
     sampled_axes: Size = Field(
         default=16,
         description=(
-            "Number b of axes that are drawn for an estimate, at most d, which is exact. Each one"
+            "Number b of axes that are drawn for an estimate, at most d; b = d is exact. Each one"
             " costs a backward pass over all coordinates."
         ),
     )

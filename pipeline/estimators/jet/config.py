@@ -18,7 +18,7 @@ class Jet(EstimatorKind):
     sampled_axes: Size = Field(
         default=16,
         description=(
-            "Number b of axes that are drawn for an estimate, at most d, which is exact. Each one"
+            "Number b of axes that are drawn for an estimate, at most d; b = d is exact. Each one"
             " costs about four passes through the network."
         ),
     )

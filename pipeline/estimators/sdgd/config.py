@@ -18,7 +18,7 @@ class SDGD(EstimatorKind):
     sampled_axes: Size = Field(
         default=16,
         description=(
-            "Number b of axes that are drawn for an estimate, at most d, which is exact. The"
+            "Number b of axes that are drawn for an estimate, at most d; b = d is exact. The"
             " variance of the estimate falls as b grows, and the time of a step grows with b."
         ),
     )

@@ -18,7 +18,7 @@ class Taylor(EstimatorKind):
     num_directions: Size = Field(
         default=16,
         description=(
-            "Number b of axes that are drawn for an estimate, at most d, which is exact: what"
+            "Number b of axes that are drawn for an estimate, at most d; b = d is exact. What"
             " `sampled_axes` is for sdgd."
         ),
     )
