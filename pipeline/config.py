@@ -4,21 +4,36 @@ Every Snakemake job parses the Snakefile and so imports this module, and with it
 of all kinds: they depend on pydantic and nothing heavier.
 """
 
+import argparse
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from pipeline.equations.navier_stokes.config import AnyInitial
+from pipeline.equations.union import AnyFlow, AnySampledEquation
 from pipeline.errors import ConfigError
-from pipeline.kinds import Frozen, Name, Part, Whole
+from pipeline.estimators.union import AnyEstimator
+from pipeline.kinds import Frozen, Name, Part, Whole, kinds_of
 from pipeline.limits import Seed
 from pipeline.models.settings import FieldSpec
-from pipeline.packing.config import Bound
-from pipeline.store.config import AnyDataset, Dataset
-from pipeline.training.operator.config import OperatorRun
+from pipeline.models.union import AnyModel
+from pipeline.networks.union import AnyNetwork
+from pipeline.optimizers.union import AnyOptimizer
+from pipeline.packing.config import Bound, SolverSettings
+from pipeline.packing.union import AnyFormulation
+from pipeline.problems.union import AnyProblem
+from pipeline.store.config import AnyDataset, Dataset, Trajectory
+from pipeline.training.config import EarlyStopping
+from pipeline.training.operator.config import OperatorRun, OperatorTraining
+from pipeline.training.pinn.config import PinnRun, PinnTraining
 from pipeline.training.union import AnyRun
+
+if TYPE_CHECKING:
+    from pipeline.reading.reference import Outline
 
 
 class Experiment(Frozen):
@@ -141,10 +156,73 @@ def find_part(experiment: Experiment, section: str, name: str) -> Part:
 
 
 def schema_text() -> str:
-    """Return the JSON schema of an experiment file, for editors and for readers."""
+    """Return the JSON schema of an experiment file, for editors."""
     return json.dumps(Experiment.model_json_schema(), indent=1) + "\n"
 
 
+def outline() -> "Outline":
+    """Return the headings of the reference, with the model or the kinds described below each."""
+    return {
+        "Experiment": Experiment,
+        "Datasets": {
+            "Samples": Dataset,
+            "Trajectory": Trajectory,
+            "Equations": kinds_of(AnySampledEquation) | kinds_of(AnyFlow),
+            "Initial velocities": kinds_of(AnyInitial),
+        },
+        "Runs": {
+            "PINN": PinnRun,
+            "Neural operator": OperatorRun,
+            "Problems": kinds_of(AnyProblem),
+            "Networks": kinds_of(AnyNetwork),
+            "Estimators": kinds_of(AnyEstimator),
+            "Optimisers": kinds_of(AnyOptimizer),
+            "Models": kinds_of(AnyModel),
+            "Training": {
+                "Training of a PINN": PinnTraining,
+                "Early stopping": EarlyStopping,
+                "Training of a neural operator": OperatorTraining,
+            },
+        },
+        "Bounds": {
+            "Bound": Bound,
+            "Formulations": kinds_of(AnyFormulation),
+            "Solver": SolverSettings,
+        },
+    }
+
+
+def reference_text() -> str:
+    """Return docs/configuration.md: every key of an experiment file, for readers."""
+    # Not above: every job imports this module, and none prints the reference.
+    from pipeline.reading.reference import page
+
+    introduction = (
+        "Every key of an experiment file, printed by `python -m pipeline.config --reference` from\n"
+        "the models that validate it. Where a key `kind` chooses one of a family, each kind has a\n"
+        "section headed by its name. `python -m pipeline.experiment FILE` checks a file; editors\n"
+        "complete its keys by `workflow/schemas/experiment.schema.json`."
+    )
+    return page(outline(), "Configuration", introduction)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the schema or the reference, as the command line says."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.config",
+        description="Print the JSON schema of experiment files:"
+        " workflow/schemas/experiment.schema.json.",
+    )
+    parser.add_argument(
+        "--reference",
+        action="store_true",
+        help="print the description of every key in its place: docs/configuration.md",
+    )
+    found = parser.parse_args(arguments)
+    # In UTF-8 whatever the terminal's encoding: it is the content of a file.
+    sys.stdout.buffer.write((reference_text() if found.reference else schema_text()).encode())
+    return 0
+
+
 if __name__ == "__main__":
-    # python -m pipeline.config > workflow/schemas/experiment.schema.json
-    print(schema_text(), end="")
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """Configuration of Navier–Stokes flow."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -35,6 +35,9 @@ class DecayingTurbulence(Frozen):
     )
 
 
+AnyInitial = Annotated[TaylorGreen | DecayingTurbulence, Field(discriminator="kind")]
+
+
 class NavierStokes(Flow):
     """Incompressible flow in the periodic cube of side 2π from `initial` to `final_time`."""
 
@@ -50,9 +53,7 @@ class NavierStokes(Flow):
             " for the grid misses the tolerance."
         )
     )
-    initial: TaylorGreen | DecayingTurbulence = Field(
-        discriminator="kind", description="The velocity field at time 0."
-    )
+    initial: AnyInitial = Field(description="The velocity field at time 0.")
     final_time: Time = Field(
         description=(
             "Time of the last snapshot. Refused if viscosity · final_time > 80, when nothing but"
