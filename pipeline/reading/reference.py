@@ -65,7 +65,9 @@ class _Page:
         default = "required" if field.is_required() else f"`{_yaml(field.get_default())}`"
         kind = self._type(Expected(field.annotation, (field,)))
         cells = [f"`{key}`", kind, default, field.description or ""]
-        return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+        # A bar would end its cell.
+        shown = [cell.replace("|", r"\|") for cell in cells]
+        return f"| {' | '.join(shown)} |"
 
     def _type(self, expected: Expected) -> str:
         """Return what may stand at a key, every limit included."""
