@@ -4,35 +4,78 @@ Every Snakemake job parses the Snakefile and so imports this module, and with it
 of all kinds: they depend on pydantic and nothing heavier.
 """
 
+import argparse
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
+from pipeline.equations.navier_stokes.config import AnyInitial
+from pipeline.equations.union import AnyFlow, AnySampledEquation
 from pipeline.errors import ConfigError
-from pipeline.kinds import Frozen, Name, Part, Whole
+from pipeline.estimators.union import AnyEstimator
+from pipeline.kinds import Frozen, Name, Part, Whole, kinds_of
 from pipeline.limits import Seed
 from pipeline.models.settings import FieldSpec
-from pipeline.packing.config import Bound
-from pipeline.store.config import AnyDataset, Dataset
-from pipeline.training.operator.config import OperatorRun
+from pipeline.models.union import AnyModel
+from pipeline.networks.union import AnyNetwork
+from pipeline.optimizers.union import AnyOptimizer
+from pipeline.packing.config import Bound, SolverSettings
+from pipeline.packing.union import AnyFormulation
+from pipeline.problems.union import AnyProblem
+from pipeline.store.config import AnyDataset, Dataset, Trajectory
+from pipeline.training.config import EarlyStopping
+from pipeline.training.operator.config import OperatorRun, OperatorTraining
+from pipeline.training.pinn.config import PinnRun, PinnTraining
 from pipeline.training.union import AnyRun
+
+if TYPE_CHECKING:
+    from pipeline.reading.reference import Outline
 
 
 class Experiment(Frozen):
-    """One experiment file, overlays merged.
+    """One experiment file, overlays merged."""
 
-    Its results lie in `results/<name>`; without a name, in one called after the last file.
-    """
-
-    schema_version: Annotated[Literal[1], Whole]
-    name: Name | None = None
-    seed: Seed
-    datasets: dict[Name, AnyDataset] = {}
-    runs: dict[Name, AnyRun] = {}
-    bounds: dict[Name, Bound] = {}
+    schema_version: Annotated[Literal[1], Whole] = Field(
+        description="Version of the format of experiment files."
+    )
+    name: Name | None = Field(
+        default=None,
+        description=(
+            "The results lie in `results/<name>`. Only a name in the last file counts; without one"
+            " they are named after that file. The folder of another experiment is refused."
+        ),
+    )
+    seed: Seed = Field(
+        description=(
+            "Seed of training: weights, batches, collocation points and sampled axes. Data sets"
+            " have their own. Another seed is another experiment and takes another name."
+        )
+    )
+    datasets: dict[Name, AnyDataset] = Field(
+        default={},
+        description=(
+            "Data sets by their names. `data/<name>.zarr` serves all experiments that define it"
+            " equally; one of the same name and another definition is refused."
+        ),
+    )
+    runs: dict[Name, AnyRun] = Field(
+        default={},
+        description=(
+            "Training runs by their names: a neural operator where there is a `dataset`, else a"
+            " PINN."
+        ),
+    )
+    bounds: dict[Name, Bound] = Field(
+        default={},
+        description=(
+            "Upper bounds on the sphere packing density by their names, each searched for and then"
+            " proved or rejected."
+        ),
+    )
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "Experiment":
@@ -113,10 +156,73 @@ def find_part(experiment: Experiment, section: str, name: str) -> Part:
 
 
 def schema_text() -> str:
-    """Return the JSON schema of an experiment file, for editors and for readers."""
+    """Return the JSON schema of an experiment file, for editors."""
     return json.dumps(Experiment.model_json_schema(), indent=1) + "\n"
 
 
+def outline() -> "Outline":
+    """Return the headings of the reference, with the model or the kinds described below each."""
+    return {
+        "Experiment": Experiment,
+        "Datasets": {
+            "Samples": Dataset,
+            "Trajectory": Trajectory,
+            "Equations": kinds_of(AnySampledEquation) | kinds_of(AnyFlow),
+            "Initial velocities": kinds_of(AnyInitial),
+        },
+        "Runs": {
+            "PINN": PinnRun,
+            "Neural operator": OperatorRun,
+            "Problems": kinds_of(AnyProblem),
+            "Networks": kinds_of(AnyNetwork),
+            "Estimators": kinds_of(AnyEstimator),
+            "Optimisers": kinds_of(AnyOptimizer),
+            "Models": kinds_of(AnyModel),
+            "Training": {
+                "Training of a PINN": PinnTraining,
+                "Early stopping": EarlyStopping,
+                "Training of a neural operator": OperatorTraining,
+            },
+        },
+        "Bounds": {
+            "Bound": Bound,
+            "Formulations": kinds_of(AnyFormulation),
+            "Solver": SolverSettings,
+        },
+    }
+
+
+def reference_text() -> str:
+    """Return docs/configuration.md: every key of an experiment file, for readers."""
+    # Not above: every job imports this module, and none prints the reference.
+    from pipeline.reading.reference import page
+
+    introduction = (
+        "Every key of an experiment file, printed by `python -m pipeline.config --reference` from\n"
+        "the models that validate it. Where a key `kind` chooses one of a family, each kind has a\n"
+        "section headed by its name. `python -m pipeline.experiment FILE` checks a file; editors\n"
+        "complete its keys by `workflow/schemas/experiment.schema.json`."
+    )
+    return page(outline(), "Configuration", introduction)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the schema or the reference, as the command line says."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.config",
+        description="Print the JSON schema of experiment files:"
+        " workflow/schemas/experiment.schema.json.",
+    )
+    parser.add_argument(
+        "--reference",
+        action="store_true",
+        help="print the description of every key in its place: docs/configuration.md",
+    )
+    found = parser.parse_args(arguments)
+    # In UTF-8 whatever the terminal's encoding: it is the content of a file.
+    sys.stdout.buffer.write((reference_text() if found.reference else schema_text()).encode())
+    return 0
+
+
 if __name__ == "__main__":
-    # python -m pipeline.config > workflow/schemas/experiment.schema.json
-    print(schema_text(), end="")
+    sys.exit(main())

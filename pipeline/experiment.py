@@ -175,7 +175,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m pipeline.experiment",
         description="Check an experiment without starting anything: print what it holds, or one"
         " line for each mistake (file, line, key, what was expected, what was found).",
-        epilog="The keys are described in workflow/schemas/experiment.schema.json.",
+        epilog="Every key is described in docs/configuration.md, and for editors in"
+        " workflow/schemas/experiment.schema.json.",
     )
     parser.add_argument(
         "files",

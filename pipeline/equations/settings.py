@@ -11,6 +11,7 @@ class Equation(Kind):
     stores: "samples", independent pairs of input and target, or the "trajectory" of one solution.
     computed_by: "dask", a task a shard, or "mpi", ranks that divide one grid.
     error_of: what the stated errors are of, for the report.
+    default_tolerance: the tolerance of a data set that gives none.
     """
 
     stores: ClassVar[Literal["samples", "trajectory"]]
@@ -20,9 +21,10 @@ class Equation(Kind):
 
 
 class SampledEquation(Equation):
-    """An equation whose random inputs are solved one by one, on a grid of `num_axes` axes.
+    """An equation whose random inputs are solved one by one.
 
-    A periodic grid leaves out its last node, the others have nodes at both ends.
+    num_axes: the axes of its grid.
+    periodic: its grid leaves out the last node of each axis; others have nodes at both ends.
     """
 
     implementation: ClassVar[str] = "generator"

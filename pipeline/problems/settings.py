@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from pipeline.kinds import Kind
 from pipeline.limits import RadiusExponent, Seed, Size
@@ -28,7 +28,12 @@ class ProblemKind(Kind):
 class InSpace(ProblemKind):
     """A problem in `dim` axes of space."""
 
-    dim: Size
+    dim: Size = Field(
+        description=(
+            "Number d of axes of space. The first layer of a network has d · width weights; what"
+            " does not fit into memory is refused before any job."
+        )
+    )
 
     @property
     def num_inputs(self) -> int:
@@ -46,18 +51,39 @@ class InTime(InSpace):
 
 
 class Inseparable(InSpace):
-    """What the inseparable solutions on the unit ball (Hu et al., arXiv:2307.12306) share.
-
-    Collocation points lie at radius U^radius_exponent, U uniform on (0, 1); 1 as published.
-    """
+    """What the inseparable solutions on the unit ball (Hu et al., arXiv:2307.12306) share."""
 
     divides_axes: ClassVar[bool] = True
     bodies: ClassVar[int]
 
-    equation: Literal["poisson", "allen_cahn", "sine_gordon"] = "sine_gordon"
-    coefficient_seed: Seed = 0
-    zero_sum: bool = True
-    radius_exponent: RadiusExponent = 1.0
+    equation: Literal["poisson", "allen_cahn", "sine_gordon"] = Field(
+        default="sine_gordon",
+        description=(
+            "The equation Δu + g(u) = f: g = 0 for poisson, u − u³ for allen_cahn, sin u for"
+            " sine_gordon. At high d the Laplacian outweighs g."
+        ),
+    )
+    coefficient_seed: Seed = Field(
+        default=0,
+        description="Seed of the coefficients c of the solution, standard normal numbers.",
+    )
+    zero_sum: bool = Field(
+        default=True,
+        description=(
+            "Whether the coefficients are centred, so that their sum is 0; two_body then takes d of"
+            " at least 3 and three_body 4, else one less. Not centred, as published, the solution"
+            " at high d is close to a multiple of 1 − |x|², and a small error alone says little:"
+            " judge it by the skill."
+        ),
+    )
+    radius_exponent: RadiusExponent = Field(
+        default=1.0,
+        description=(
+            "Training points lie at the radius U^radius_exponent, U uniform on (0, 1): 1 as"
+            " published; 0.2 puts more of them near the sphere, where they tell more of a quadratic"
+            " `skip`. Test points keep 1."
+        ),
+    )
 
     @model_validator(mode="after")
     def _enough_axes(self) -> "Inseparable":

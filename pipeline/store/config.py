@@ -9,10 +9,14 @@ from pipeline.equations.union import AnyFlow, AnySampledEquation
 from pipeline.kinds import Grid, Part, kinds_of
 from pipeline.limits import Processes, Relative, Seed, Size, Snapshots
 
-# Its own and not the experiment's, so that experiments of different seeds share a data set.
 DataSeed = Annotated[
     Seed,
-    Field(description="seed of the random inputs; the experiment's seed does not touch them"),
+    Field(
+        description=(
+            "Seed of the random inputs. It is the data set's own, and not the experiment's, so that"
+            " experiments of several seeds share the data."
+        )
+    ),
 ]
 
 
@@ -20,28 +24,58 @@ Tolerance = Annotated[
     Relative | None,
     Field(
         description=(
-            "Largest estimated error of a sample or snapshot, in space and in time, relative in"
-            " the L2 norm; data that miss it are refused. It changes no stored number. Default:"
-            " 1e-4 for burgers, 0.1 for darcy (a jumping coefficient: first order in the spacing),"
-            " 0.2 for navier_stokes (the velocity field, by a pessimistic estimate)."
+            "Largest estimated error of a sample or snapshot, in space and in time, relative in the"
+            " L2 norm; data that miss it are refused. null takes the equation's: 1e-4 for burgers,"
+            " 0.1 for darcy (first order, since its coefficient jumps), 0.2 for navier_stokes (the"
+            " velocity field, by a pessimistic estimate)."
+        )
+    ),
+]
+
+
+DType = Annotated[
+    Literal["float32", "float64"],
+    Field(
+        description=(
+            "Type of the stored numbers; everything is computed in float64. float64 takes twice the"
+            " space, and is needed for a tolerance below 1e-7 only."
         )
     ),
 ]
 
 
 class Dataset(Part):
-    """A store of input and target fields; the last `num_test` samples are held out."""
+    """A store of input and target fields: independent samples, made by Dask."""
 
     stage_modules: ClassVar[tuple[str, ...]] = ("pipeline.datagen.stage",)
     neutral: ClassVar[frozenset[str]] = frozenset({"tolerance"})
 
-    problem: AnySampledEquation
-    grid: Grid
-    num_samples: Size
-    num_test: Size
-    samples_per_shard: Size = 100
+    problem: AnySampledEquation = Field(description="The equation that is solved.")
+    grid: Grid = Field(
+        description=(
+            "Points along each axis: one number for burgers, two for darcy. Darcy's grid has nodes"
+            " at both ends; its transforms are fast if the numbers less one have small factors"
+            " only, as 129 has."
+        )
+    )
+    num_samples: Size = Field(
+        description="Number of samples, those for tests included; a multiple of samples_per_shard."
+    )
+    num_test: Size = Field(
+        description=(
+            "How many of the samples, the last ones, are held out for tests; a multiple of"
+            " samples_per_shard. With few of them errors have large standard errors."
+        )
+    )
+    samples_per_shard: Size = Field(
+        default=100,
+        description=(
+            "Samples of one file, which one task makes in memory. Batches mix 16 shards of up to"
+            " 8 MiB each, and fewer of larger ones; small shards are many files."
+        ),
+    )
     seed: DataSeed = 0
-    dtype: Literal["float32", "float64"] = "float32"
+    dtype: DType = "float32"
     tolerance: Tolerance = None
 
     @property
@@ -70,20 +104,33 @@ class Dataset(Part):
 
 
 class Trajectory(Part):
-    """A store of one flow: `num_snapshots` velocity fields after the initial one, by MPI ranks.
-
-    Each of the `ranks` owns a slab of grid / ranks planes (SLURM takes MPI jobs of 2 or more).
-    """
+    """A store of one flow: its velocity field at several times, made by MPI ranks."""
 
     stage_modules: ClassVar[tuple[str, ...]] = ("pipeline.datagen.mpi_stage",)
     neutral: ClassVar[frozenset[str]] = frozenset({"ranks", "tolerance"})
 
-    problem: AnyFlow
-    grid: Grid
-    num_snapshots: Snapshots
-    ranks: Processes = 2
+    problem: AnyFlow = Field(description="The flow that is computed.")
+    grid: Grid = Field(
+        description=(
+            "Points along each axis of the cube: three equal even numbers, which `ranks` divides."
+            " Wave numbers below a third of them are kept."
+        )
+    )
+    num_snapshots: Snapshots = Field(
+        description=(
+            "How many velocity fields are stored after the initial one, at equal distances up to"
+            " final_time. Each one holds three numbers a point."
+        )
+    )
+    ranks: Processes = Field(
+        default=2,
+        description=(
+            "Number of MPI processes, a divisor of the points of an axis: each owns a slab of"
+            " planes. SLURM takes 2 or more; elsewhere more than four a core are refused."
+        ),
+    )
     seed: DataSeed = 0
-    dtype: Literal["float32", "float64"] = "float32"
+    dtype: DType = "float32"
     tolerance: Tolerance = None
 
     @property

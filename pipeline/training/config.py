@@ -36,23 +36,57 @@ Workers = Annotated[Processes | _Range, WrapValidator(_check_workers)]
 
 
 class TrainSettings(Frozen):
-    """What every training run needs.
-
-    `batch_size` is what a step takes over all workers. The workers divide it, so their number
-    changes the time of a step and, but for rounding, none of its numbers. `num_workers` is fixed,
-    or [fewest, most]: as many as the cluster has room for, anew whenever nodes come or go.
-    """
+    """What every training run needs."""
 
     neutral: ClassVar[frozenset[str]] = frozenset(
         {"num_workers", "checkpoint_every", "evaluate_every"}
     )
 
-    learning_rate: LearningRate = 1.0e-3
-    batch_size: Size = 20
-    num_workers: Workers = 2
-    checkpoint_every: Steps = 200
-    evaluate_every: Steps = 200
-    precision: Literal["float32", "bfloat16"] = "float32"
+    learning_rate: LearningRate = Field(
+        default=1.0e-3,
+        description=(
+            "Largest learning rate of Adam: at the start of a PINN's decay, after the rise of an"
+            " operator's cycle. 5e-4 to 4e-3 are usual here; too high a rate ends the run with a"
+            " loss that is not finite, or leaves a large error."
+        ),
+    )
+    batch_size: Size = Field(
+        default=20,
+        description=(
+            "Samples of a step, over all workers together: their number changes the time of a step"
+            " and, but for rounding, none of its numbers. At least one for each worker."
+        ),
+    )
+    num_workers: Workers = Field(
+        default=2,
+        description=(
+            "Processes that share each step; or [fewest, most], as many as the cluster has room"
+            " for, anew whenever nodes come or go. On a single machine more than it has cores are"
+            " refused."
+        ),
+    )
+    checkpoint_every: Steps = Field(
+        default=200,
+        description=(
+            "Steps from one snapshot to the next: a run that is killed or loses a node repeats at"
+            " most so many."
+        ),
+    )
+    evaluate_every: Steps = Field(
+        default=200,
+        description=(
+            "Steps from one evaluation of the test error to the next; the loss is recorded ten"
+            " times as often. With early stopping its evaluations come as often, and it counts for"
+            " the result."
+        ),
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description=(
+            "Type that the network is computed in; everything else, and the parameters, stay in"
+            " float32. bfloat16 is meant for GPUs: on CPUs it is no faster."
+        ),
+    )
 
     @property
     def min_workers(self) -> int:
@@ -82,18 +116,53 @@ class TrainSettings(Frozen):
 class EarlyStopping(Frozen):
     """End training when the residual on held-out points has stopped falling; keep the best model.
 
-    The root mean square of the scaled residual over `num_points` points of the training law that
-    no step uses is estimated every `evaluate_every` steps. Training ends after `patience` of these
-    evaluations, all after step `min_steps`, in which it has not fallen by more than `min_delta`
-    (relative) and by more than the standard error of the difference. An estimator that samples
-    takes `index_sets` independent index sets a point.
+    The root mean square of the scaled residual, over points of the training law that no step uses,
+    is estimated every `evaluate_every` steps.
     """
 
-    patience: Steps
-    min_delta: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01
-    min_steps: Annotated[int, Field(ge=0, le=10**9)] = 0
-    num_points: Annotated[int, Field(ge=16, le=10**8)] = 1024
-    index_sets: Annotated[int, Field(ge=2, le=10_000)] = 4
+    patience: Steps = Field(
+        description=(
+            "Training ends after so many evaluations without progress. 10 is a start: a short"
+            " patience takes the noise of a high learning rate for the end."
+        )
+    )
+    min_delta: float = Field(
+        default=0.01,
+        ge=0.0,
+        lt=1.0,
+        description=(
+            "Progress is a relative fall of the residual by more than this, and by more than the"
+            " standard error of the difference. Small falls add up until they count."
+        ),
+    )
+    min_steps: int = Field(
+        default=0,
+        ge=0,
+        le=10**9,
+        description=(
+            "Evaluations up to this step do not count against `patience`. Late in the decay of the"
+            " learning rate is good: what a run learns while it falls is lost otherwise."
+        ),
+    )
+    num_points: int = Field(
+        default=1024,
+        ge=16,
+        le=10**8,
+        description=(
+            "Number of held-out points, in 16 independent groups. More make the residual sharper"
+            " and an evaluation longer."
+        ),
+    )
+    index_sets: int = Field(
+        default=4,
+        ge=2,
+        le=10_000,
+        description=(
+            "Independent index sets a point of an estimator that samples: the mean square of the"
+            " residual is estimated from all pairs of them, without bias. Exact estimators take"
+            " one."
+        ),
+    )
 
 
 class Run(Part):

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from pipeline.equations.settings import SampledEquation
 from pipeline.kinds import refuse
@@ -19,9 +19,27 @@ class Burgers(SampledEquation):
     default_tolerance: ClassVar[float] = 1.0e-4
 
     kind: Literal["burgers"]
-    viscosity: Viscosity
-    final_time: Time = 1.0
-    time_step: Time = 2.0e-3
+    viscosity: Viscosity = Field(
+        description=(
+            "Viscosity ν, where lengths and velocities are about 1. A shock is about 8ν wide: 1,024"
+            " points resolve ν ≥ 0.005. Too small a ν for the grid misses the tolerance."
+        )
+    )
+    final_time: Time = Field(
+        default=1.0,
+        description=(
+            "Time T of the target u(x, T). Refused if ν T > 1, when nothing but rounding is left,"
+            " and beyond 10,000,000 time steps."
+        ),
+    )
+    time_step: Time = Field(
+        default=2.0e-3,
+        description=(
+            "Longest step of the time integration, which is of fourth order; it is shortened to"
+            " divide `final_time`. Too long a step diverges or misses the tolerance, and the"
+            " message names a shorter one."
+        ),
+    )
 
     @model_validator(mode="after")
     def _can_be_solved(self) -> "Burgers":

@@ -1,6 +1,6 @@
 """Configuration of Darcy flow."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,8 +18,39 @@ class Darcy(SampledEquation):
     default_tolerance: ClassVar[float] = 0.1
 
     kind: Literal["darcy"]
-    low: Magnitude = 3.0
-    high: Magnitude = 12.0
-    smoothness: Smoothness = 2.0
-    inverse_length: InverseLength = 3.0
-    tolerance: Annotated[float, Field(ge=1e-30, le=1.0)] = 1.0e-10
+    low: Magnitude = Field(
+        default=3.0,
+        description="Permeability a where the random Gaussian field is negative; 3 as published.",
+    )
+    high: Magnitude = Field(
+        default=12.0,
+        description=(
+            "Permeability a elsewhere; 12 as published. The error and the iterations grow with the"
+            " contrast of the two values, and at a contrast in the hundreds the solver is slow."
+        ),
+    )
+    smoothness: Smoothness = Field(
+        default=2.0,
+        description=(
+            "Exponent α of the covariance (−Δ + τ²)^(−α) of the Gaussian field; 2 as published."
+            " Larger values give smoother interfaces; at 1 or less the field has no limit on finer"
+            " grids."
+        ),
+    )
+    inverse_length: InverseLength = Field(
+        default=3.0,
+        description=(
+            "Inverse correlation length τ of the Gaussian field, in a square of side 1; 3 as"
+            " published. Larger values give smaller patches, which the grid has to resolve."
+        ),
+    )
+    tolerance: float = Field(
+        default=1.0e-10,
+        ge=1e-30,
+        le=1.0,
+        description=(
+            "Relative residual to which the linear system is solved. The default is far below the"
+            " error of the grid; what double precision does not reach within 500 iterations ends"
+            " the stage."
+        ),
+    )

@@ -2,13 +2,27 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from pipeline.estimators.settings import EstimatorKind
 from pipeline.limits import Magnitude, Size
 
 
 class Auto(EstimatorKind):
-    """exact_gram where it applies and a step is at most `max_slowdown` times slower, else sdgd."""
+    """exact_gram where it applies and is not too slow, else sdgd; it measures before step 1."""
 
     kind: Literal["auto"]
-    sampled_axes: Size = 16
-    max_slowdown: Magnitude = 8.0
+    sampled_axes: Size = Field(
+        default=16,
+        description=(
+            "Number of axes that sdgd draws. Up to as many dimensions it takes all axes, which is"
+            " exact, and nothing is left to choose."
+        ),
+    )
+    max_slowdown: Magnitude = Field(
+        default=8.0,
+        description=(
+            "exact_gram is chosen if one of its steps takes at most so many times the time of one"
+            " of sdgd. The choice is kept, so that a rerun makes it again."
+        ),
+    )

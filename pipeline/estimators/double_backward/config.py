@@ -2,6 +2,8 @@
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from pipeline.estimators.settings import EstimatorKind
 from pipeline.limits import Size
 
@@ -14,4 +16,10 @@ class DoubleBackward(EstimatorKind):
     axes_key: ClassVar[str] = "sampled_axes"
 
     kind: Literal["double_backward"]
-    sampled_axes: Size = 16
+    sampled_axes: Size = Field(
+        default=16,
+        description=(
+            "Number b of axes that are drawn for an estimate, at most d; b = d is exact. Each one"
+            " costs a backward pass over all coordinates."
+        ),
+    )

@@ -2,15 +2,23 @@
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from pipeline.estimators.settings import EstimatorKind
 from pipeline.limits import Size
 
 
 class Full(EstimatorKind):
-    """The naive baseline: every coordinate of the Laplacian, `chunk` at a time."""
+    """The naive baseline: every axis of the Laplacian by nested derivatives, exactly."""
 
     layerwise: ClassVar[bool] = False
     knows_parts: ClassVar[bool] = False
 
     kind: Literal["full"]
-    chunk: Size = 50
+    chunk: Size = Field(
+        default=50,
+        description=(
+            "Axes whose derivatives are held at a time. Memory grows with it; the numbers stay the"
+            " same, up to rounding."
+        ),
+    )

@@ -2,13 +2,28 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from pipeline.estimators.settings import EstimatorKind
 from pipeline.limits import Directions
 
 
 class Hutchinson(EstimatorKind):
-    """Hutchinson: `num_directions` random directions in all of space a step."""
+    """Hutchinson's trace estimate: random directions in all of space, drawn at each step."""
 
     kind: Literal["hutchinson"]
-    num_directions: Directions = 16
-    distribution: Literal["rademacher", "gaussian"] = "rademacher"
+    num_directions: Directions = Field(
+        default=16,
+        description=(
+            "Number b of directions that are drawn for an estimate; they may outnumber the axes."
+            " The variance falls as 1/b and is never zero; the first layer takes b · d products a"
+            " unit."
+        ),
+    )
+    distribution: Literal["rademacher", "gaussian"] = Field(
+        default="rademacher",
+        description=(
+            "Random signs, which see the diagonal of the Hessian exactly, or standard normal"
+            " numbers, whose variance is larger."
+        ),
+    )

@@ -2,6 +2,8 @@
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from pipeline.estimators.settings import EstimatorKind
 from pipeline.limits import Size
 
@@ -13,4 +15,10 @@ class Jet(EstimatorKind):
     axes_key: ClassVar[str] = "sampled_axes"
 
     kind: Literal["jet"]
-    sampled_axes: Size = 16
+    sampled_axes: Size = Field(
+        default=16,
+        description=(
+            "Number b of axes that are drawn for an estimate, at most d; b = d is exact. Each one"
+            " costs about four passes through the network."
+        ),
+    )

@@ -2,6 +2,8 @@
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from pipeline.estimators.settings import EstimatorKind
 from pipeline.limits import Size
 
@@ -13,4 +15,10 @@ class Taylor(EstimatorKind):
     axes_key: ClassVar[str] = "num_directions"
 
     kind: Literal["taylor"]
-    num_directions: Size = 16
+    num_directions: Size = Field(
+        default=16,
+        description=(
+            "Number b of axes that are drawn for an estimate, at most d; b = d is exact. What"
+            " `sampled_axes` is for sdgd."
+        ),
+    )

@@ -1,6 +1,6 @@
 """Configuration of the fully connected network."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -9,12 +9,30 @@ from pipeline.networks.settings import NetworkKind
 
 
 class MLP(NetworkKind):
-    """Fully connected tanh network: `depth` linear layers, `width` hidden units.
-
-    `skip` adds a polynomial of the coordinates to it, of degree 1 or 2.
-    """
+    """Fully connected tanh network, with a polynomial of the coordinates beside it if asked for."""
 
     kind: Literal["mlp"]
-    width: Size = 128
-    depth: Annotated[int, Field(ge=2, le=10_000)] = 4
-    skip: Literal["none", "linear", "quadratic"] = "none"
+    width: Size = Field(
+        default=128,
+        description=(
+            "Units of each hidden layer; 32 to 128 are usual here. Memory grows with d · width, the"
+            " time of a step with `exact_gram` with d · width²."
+        ),
+    )
+    depth: int = Field(
+        default=4,
+        ge=2,
+        le=10_000,
+        description=(
+            "Number of linear layers, with tanh between them; 3 or 4 are usual here. Each further"
+            " one costs width² weights and its share of a step."
+        ),
+    )
+    skip: Literal["none", "linear", "quadratic"] = Field(
+        default="none",
+        description=(
+            "Polynomial that is added to the network: linear c + l·x, or quadratic with xᵀMx, which"
+            " has d² numbers. `optimizer: kaczmarz` needs one; there is none for mixed derivatives"
+            " and for `shard: axes`."
+        ),
+    )

@@ -1,6 +1,6 @@
 """Configuration of three-point bounds."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -8,26 +8,64 @@ from pipeline.packing.settings import Degree, FormulationKind
 
 
 class ThreePoint(FormulationKind):
-    """Cohn–de Laat–Salmon bound from f_2 as in `TwoPoint` and a kernel f_3 on a shell.
-
-    `kernel_degree` d is the degree of f_3 in |x|² and in ⟨x, y⟩, `outer_ratio` the quotient R/r of
-    the shell's radii, `margin` what f_3 gives away (relative to its size) so that a proof is short.
-    Conic problems are solved to the relative duality gap `gap` with `conic_bits` of precision: 53
-    are doubles; more take 5 to 20 times as long, and are needed for gaps below 1e-9 only.
-    """
+    """Cohn–de Laat–Salmon bound from f_2 as in `TwoPoint` and a kernel f_3 on a shell."""
 
     # Its search runs the verifier as a command.
     runs_modules: ClassVar[tuple[str, ...]] = ("pipeline.certify.__main__",)
     proof_divides: ClassVar[bool] = True
 
     kind: Literal["three_point"]
-    dim: Annotated[int, Field(ge=3, le=24)]
-    degree: Degree = 43
-    kernel_degree: Annotated[int, Field(ge=2, le=24)] = 12
-    outer_ratio: Annotated[float, Field(gt=1, lt=2)] = 1.3
-    margin: Annotated[float, Field(ge=1e-12, le=1e-2)] = 1e-7
-    conic_bits: Annotated[int, Field(ge=53, le=4096)] = 53
-    gap: Annotated[float, Field(ge=1e-300, le=1e-2)] = 3e-5
+    dim: int = Field(ge=3, le=24, description="Dimension n of space.")
+    degree: Degree = Field(
+        default=43,
+        description="Degree of f_2, 4m + 3: 43 serves n up to 13, 55 up to 16.",
+    )
+    kernel_degree: int = Field(
+        default=12,
+        ge=2,
+        le=24,
+        description=(
+            "Degree d of f_3 in |x|² and in ⟨x, y⟩; the first thing to raise for a better bound. On"
+            " a core 8 takes 15 seconds, 14 some minutes, 20 some forty; at low degrees the kernel"
+            " may stay zero, which ends the search."
+        ),
+    )
+    outer_ratio: float = Field(
+        default=1.3,
+        gt=1,
+        lt=2,
+        description=(
+            "Quotient R/r of the shell's radii: 1.6 is good for n = 4, 1.4 for 7, 1.3 for 10, 1.2"
+            " for 14. Other values give a worse bound; larger ones want a higher kernel_degree."
+        ),
+    )
+    margin: float = Field(
+        default=1e-7,
+        ge=1e-12,
+        le=1e-2,
+        description=(
+            "What f_3 gives away in its conditions, relative to its size, so that a proof is short."
+            " 2e-7 costs 2e-6 to 1e-5 of the bound; less makes the proof longer, by the logarithm."
+        ),
+    )
+    conic_bits: int = Field(
+        default=53,
+        ge=53,
+        le=4096,
+        description=(
+            "Precision of the conic problems: 53 are doubles. 64 and more take 5 to 20 times as"
+            " long, and are needed for a `gap` below 1e-9 only."
+        ),
+    )
+    gap: float = Field(
+        default=3e-5,
+        ge=1e-300,
+        le=1e-2,
+        description=(
+            "Relative duality gap that conic problems are solved to. The default leaves a few 1e-6"
+            " of the bound; bits that do not reach the gap end the search."
+        ),
+    )
 
     @model_validator(mode="after")
     def _precise_enough(self) -> "ThreePoint":

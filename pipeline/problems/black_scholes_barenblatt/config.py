@@ -1,6 +1,6 @@
 """Configuration of the problem `black_scholes_barenblatt`."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,4 +13,12 @@ class BlackScholesBarenblatt(InTime):
     mixed_by: ClassVar[str] = "correlation"
 
     kind: Literal["black_scholes_barenblatt"]
-    correlation: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    correlation: float = Field(
+        default=0.0,
+        ge=0.0,
+        lt=1.0,
+        description=(
+            "Correlation ρ of any two assets. Above 0 the equation has mixed derivatives, d + 1"
+            " directions to sample in place of d axes and no `skip`; the solution stays the same."
+        ),
+    )

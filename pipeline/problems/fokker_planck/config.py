@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from pipeline.limits import Seed
 from pipeline.problems.settings import InTime
 
@@ -10,4 +12,10 @@ class FokkerPlanck(InTime):
     """Log-density of an anisotropic Ornstein–Uhlenbeck process up to t = 1."""
 
     kind: Literal["fokker_planck"]
-    coefficient_seed: Seed = 0
+    coefficient_seed: Seed = Field(
+        default=0,
+        description=(
+            "Seed of the means, standard normal, and of the variances, uniform on (0.5, 1.5), at"
+            " the start."
+        ),
+    )

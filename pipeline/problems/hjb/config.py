@@ -1,6 +1,6 @@
 """Configuration of the problem `hjb`."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -9,19 +9,51 @@ from pipeline.problems.settings import InTime
 
 
 class HJB(InTime):
-    """Hamilton–Jacobi–Bellman equation backward from t = 1; `mu` is for lqg and rosenbrock.
-
-    Training points are standard `normal` in space, as published, or lie on the `paths` of √2 W that
-    start at such points: on those the values there depend.
-    """
+    """Hamilton–Jacobi–Bellman equation backward from t = 1."""
 
     kind: Literal["hjb"]
-    equation: Literal["lqg", "rosenbrock", "lin"] = "lqg"
-    mu: Magnitude = 1.0
-    points: Literal["normal", "paths"] = "normal"
-    coefficient_seed: Seed = 0
-    reference_samples: Annotated[int, Field(ge=2, le=10**8)] = 4096
-    reference_seed: Seed = 0
+    equation: Literal["lqg", "rosenbrock", "lin"] = Field(
+        default="lqg",
+        description=(
+            "lqg ends at log((1 + |x|²)/2); rosenbrock at the logarithm of one plus a random"
+            " quadratic form in neighbouring coordinates, which takes d of at least 2. lin has the"
+            " gradient term Σ|u_i|^1.75 / d, which takes an estimator of single axes; a constant"
+            " network solves it, so that nothing is to be learnt."
+        ),
+    )
+    mu: Magnitude = Field(
+        default=1.0,
+        description=(
+            "Weight μ of the term |∇u|² of lqg and rosenbrock; lin has none. A large one makes the"
+            " Monte Carlo reference noisy, which `reference_error` of the run tells."
+        ),
+    )
+    points: Literal["normal", "paths"] = Field(
+        default="normal",
+        description=(
+            "Training points in space: standard normal as published, or on the paths of √2 W that"
+            " start at such points and that the values there depend on. With lqg at high d take"
+            " paths: with normal points training may converge to another function. Test points are"
+            " always normal."
+        ),
+    )
+    coefficient_seed: Seed = Field(
+        default=0,
+        description="Seed of the quadratic form of rosenbrock; the others have no coefficients.",
+    )
+    reference_samples: int = Field(
+        default=4096,
+        ge=2,
+        le=10**8,
+        description=(
+            "Draws of the Monte Carlo reference of lqg and rosenbrock, the same at all test points;"
+            " its error falls with their root. A million are quick for lqg, where a draw is two"
+            " numbers a point; for rosenbrock it is d. lin is exact."
+        ),
+    )
+    reference_seed: Seed = Field(
+        default=0, description="Seed of the draws of the Monte Carlo reference."
+    )
 
     @model_validator(mode="after")
     def _has_neighbours(self) -> "HJB":

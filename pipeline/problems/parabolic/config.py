@@ -2,6 +2,8 @@
 
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from pipeline.kinds import Whole
 from pipeline.problems.settings import InTime
 
@@ -10,5 +12,13 @@ class Parabolic(InTime):
     """Semilinear heat equation with a published value at (0.3, 0), known in four dimensions."""
 
     kind: Literal["parabolic"]
-    dim: Annotated[Literal[10, 100, 1000, 10_000], Whole]
-    equation: Literal["heat", "allen_cahn", "sine_gordon"]
+    dim: Annotated[Literal[10, 100, 1000, 10_000], Whole] = Field(
+        description="Number d of axes of space: one of those that a value is published for."
+    )
+    equation: Literal["heat", "allen_cahn", "sine_gordon"] = Field(
+        description=(
+            "The reaction f of u_t = Δu + f(u): (1 − u²)/(1 + u²) for heat, u − u³ for allen_cahn,"
+            " sin u for sine_gordon. allen_cahn starts from arctan of the largest coordinate, the"
+            " others from 5/(10 + 2|x|²)."
+        )
+    )

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from pipeline.limits import Seed
 from pipeline.problems.settings import InSpace
 
@@ -10,4 +12,10 @@ class Schroedinger(InSpace):
     """Ground state of an anisotropic harmonic oscillator, in log form, on a ball."""
 
     kind: Literal["schroedinger"]
-    coefficient_seed: Seed = 0
+    coefficient_seed: Seed = Field(
+        default=0,
+        description=(
+            "Seed of the frequencies ω of the axes, uniform on (0.5, 1.5) and shifted to the mean"
+            " 1."
+        ),
+    )

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from pipeline.estimators.union import AnyEstimator
 from pipeline.kinds import File, kinds_with
@@ -15,27 +15,72 @@ from pipeline.training.config import EarlyStopping, Run, TrainSettings
 
 
 class PinnTraining(TrainSettings):
-    """Fresh collocation points at each step; `batch_size` of them over all workers.
-
-    `loss` is the square of the estimated residual, or the product 2 stopgrad(R_J) R_K of two
-    independent estimates, whose mean is the square of the exact one. `index_sets` independent
-    estimates are averaged: the squares of all, or R_J. Workers `shard` the points of a step, or the
-    axes: then each holds its coordinates of all points and its columns of the first layer only.
-    With `compile` torch makes one program of a step's residual and its gradient (some seconds at
-    the start, and a C++ compiler where there is no GPU): the same numbers up to rounding, sooner.
-    """
+    """The squared residual of the equation at collocation points, fresh ones at each step."""
 
     neutral: ClassVar[frozenset[str]] = TrainSettings.neutral | {"compile"}
 
-    num_steps: Steps
-    batch_size: Size = 100
-    num_test_points: TestPoints = 20_000
-    loss: Literal["squared", "unbiased"] = "squared"
-    index_sets: Repeats = 1
-    optimizer: AnyOptimizer = Adam(kind="adam")
-    shard: Literal["points", "axes"] = "points"
-    early_stopping: EarlyStopping | None = None
-    compile: bool = False
+    num_steps: Steps = Field(
+        description=(
+            "Number of steps, at the last of which the learning rate reaches zero. Some hundreds to"
+            " ten thousand are usual here; the error falls most while the rate does."
+        )
+    )
+    batch_size: Size = Field(
+        default=100,
+        description=(
+            "Collocation points of a step, over all workers together: their number changes the time"
+            " of a step and, but for rounding, none of its numbers. At least one for each worker."
+        ),
+    )
+    num_test_points: TestPoints = Field(
+        default=20_000,
+        description=(
+            "Points that the error is measured at, the same at every evaluation. Few leave a large"
+            " standard error; parabolic is known at one point alone."
+        ),
+    )
+    loss: Literal["squared", "unbiased"] = Field(
+        default="squared",
+        description=(
+            "squared: the square of the estimated residual, whose mean has the variance of the"
+            " estimate added, unless that is exact. unbiased: the product of two independent"
+            " estimates, of which one is differentiated; its mean is the exact square, it is"
+            " noisier and may be negative."
+        ),
+    )
+    index_sets: Repeats = Field(
+        default=1,
+        description=(
+            "Independent estimates at each step, whose squares are averaged, or which are averaged"
+            " to one factor of the unbiased loss. The noise falls with their number, and a step"
+            " takes longer."
+        ),
+    )
+    optimizer: AnyOptimizer = Field(
+        default=Adam(kind="adam"), description="What moves the parameters, and its schedule."
+    )
+    shard: Literal["points", "axes"] = Field(
+        default="points",
+        description=(
+            "What the workers divide: the points of a step; or the axes, each then holding its"
+            " coordinates of all points and its columns of the first layer, which serves d of a"
+            " million. Axes take a problem and an estimator that `divides_axes`, and neither `skip`"
+            " nor `compile`."
+        ),
+    )
+    early_stopping: EarlyStopping | None = Field(
+        default=None,
+        description="When to end before `num_steps`; null takes all steps.",
+    )
+    compile: bool = Field(
+        default=False,
+        description=(
+            "Whether torch makes one program of a step's residual and its gradient: a step takes 10"
+            " to 20% less, with the same numbers up to rounding, after some ten seconds for the"
+            " first one. It takes an estimator that is `layerwise`, and a C++ compiler where there"
+            " is no GPU."
+        ),
+    )
 
     @property
     def stopping(self) -> EarlyStopping | None:
@@ -48,10 +93,7 @@ class PinnTraining(TrainSettings):
 
 
 class PinnRun(Run):
-    """A physics-informed network trained on the residual alone.
-
-    Of `initial_checkpoint`, a path from the working directory, the weights found there count.
-    """
+    """A physics-informed network trained on the residual alone."""
 
     task: ClassVar[Literal["pinn", "operator"]] = "pinn"
     neutral: ClassVar[frozenset[str]] = frozenset({"initial_checkpoint"})
@@ -60,11 +102,24 @@ class PinnRun(Run):
         "pipeline.training.pinn.task",
     )
 
-    problem: AnyProblem
-    model: AnyNetwork
-    estimator: AnyEstimator
-    train: PinnTraining
-    initial_checkpoint: File | None = None
+    problem: AnyProblem = Field(description="The boundary value problem that is solved.")
+    model: AnyNetwork = Field(description="The network, a function of a point's coordinates.")
+    estimator: AnyEstimator = Field(
+        description=(
+            "How the sums over axes in the residual are computed, exactly or from a sample. One"
+            " that is biased for the problem is refused before training."
+        )
+    )
+    train: PinnTraining = Field(description="How the network is trained.")
+    initial_checkpoint: File | None = Field(
+        default=None,
+        description=(
+            "Folder `checkpoint` of a finished run with this model, from the working directory:"
+            " training starts from its weights, which count for the result, where the path does"
+            " not. If a run of this experiment makes it, that run comes first; another model is"
+            " refused before any job."
+        ),
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "PinnRun":
