@@ -27,16 +27,16 @@ def insert(path, anchor: str, addition: str, *, after: bool = False) -> None:
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory):
     checkout = Checkout.copy_to(tmp_path_factory.mktemp("tutorial"))
-    problem, settings, imported, entry, case, experiment = blocks()
+    problem, settings, imported, line, experiment = blocks()
     root = checkout.root
-    (root / "pipeline/problems/reaction.py").write_text(problem)
-    models = root / "pipeline/config.py"
-    insert(models, "PinnProblem = Annotated[\n", settings + "\n\n")
-    insert(models, "PinnProblem = Annotated[\n", "Reaction | ", after=True)
-    tests = root / "tests/property/test_problems.py"
-    insert(tests, "\nCPU = ", imported)
-    insert(tests, "CLASSES = {\n", entry, after=True)
-    insert(tests, "EXACT = [\n", case, after=True)
+    folder = root / "pipeline/problems/reaction"
+    folder.mkdir()
+    (folder / "__init__.py").write_text('"""A reaction."""\n')
+    (folder / "problem.py").write_text(problem)
+    (folder / "config.py").write_text(settings)
+    union = root / "pipeline/problems/union.py"
+    insert(union, "\nAnyProblem = ", imported)
+    insert(union, ",\n    Field(discriminator", "\n" + line.rstrip())
     (root / EXPERIMENT).write_text(experiment)
     return checkout
 
@@ -48,17 +48,17 @@ def run(checkout, *command: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_it_takes_less_than_40_lines_of_code():
+def test_it_takes_less_than_50_lines_of_code():
     problem, settings, *_ = blocks()
     lines = [line for line in (problem + settings).splitlines() if line.strip()]
-    assert len(lines) < 40
+    assert len(lines) < 50
 
 
 def test_the_added_tests_pass_and_find_a_wrong_sign(extended):
     pytest_ = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/property/test_problems.py")
     done = run(extended, *pytest_)
     assert done.returncode == 0, done.stdout[-3000:]
-    module = extended.root / "pipeline/problems/reaction.py"
+    module = extended.root / "pipeline/problems/reaction/problem.py"
     right = module.read_text()
     try:
         insert(module, "terms.drift - terms.second", "0.5 * ")
