@@ -3,7 +3,7 @@
 import ast
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ NEUTRAL = frozenset(
 )
 _NEUTRAL_PACKAGE = "pipeline.runtime"
 _UNION = ".union"
+# What they are called; their words change no number.
+_CONFIGURATIONS = ("config", "settings")
 
 
 def config_digest(config: BaseModel | Mapping[str, Any], *more: object) -> str:
@@ -62,12 +64,56 @@ def source_digest(*modules: str) -> str:
 
     Snakemake does not see edits of imported modules; as a `params` value this digest makes it
     rerun exactly the jobs whose code changed. A function-level import counts like any other;
-    a module loaded by name (`importlib`) must be listed by the caller.
+    a module loaded by name (`importlib`) must be listed by the caller. Of a kind's configuration
+    fields, limits and capabilities count, and no words (`shaping_source`).
     """
     digest = hashlib.sha256()
     for module in sorted(source_closure(*modules)):
-        digest.update(module.encode() + b"\0" + _file_of(module).read_bytes())
+        source = _file_of(module).read_bytes()
+        if module.rpartition(".")[2] in _CONFIGURATIONS:
+            source = shaping_source(source)
+        digest.update(module.encode() + b"\0" + source)
     return digest.hexdigest()
+
+
+def shaping_source(source: bytes) -> bytes:
+    """Return the source of a configuration without its words: docstrings, descriptions, titles.
+
+    They change no number, and are what is improved most often. Cut out of the text, because what a
+    parser prints differs between versions of Python.
+    """
+    lines = source.splitlines(keepends=True)
+    start_of = [0]
+    for line in lines:
+        start_of.append(start_of[-1] + len(line))
+
+    def place(line: int | None, column: int | None) -> int:
+        assert line is not None and column is not None
+        return start_of[line - 1] + column
+
+    cuts = sorted(
+        (place(node.lineno, node.col_offset), place(node.end_lineno, node.end_col_offset))
+        for node in _words(ast.parse(source))
+    )
+    kept, end = [], 0
+    for start, stop in cuts:
+        # One that lies in another is gone with it.
+        if start >= end:
+            kept.append(source[end:start])
+        end = max(end, stop)
+    return b"".join([*kept, source[end:]])
+
+
+def _words(tree: ast.AST) -> Iterator[ast.stmt | ast.keyword]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.keyword(arg="description") | ast.FunctionDef(name="title"):
+                yield node
+            case ast.Module(body=[first, *_]) | ast.ClassDef(body=[first, *_]):
+                if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                    yield first
+            case ast.FunctionDef(body=[ast.Expr(value=ast.Constant()) as docstring, *_]):
+                yield docstring
 
 
 def source_closure(*modules: str) -> frozenset[str]:

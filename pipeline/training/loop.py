@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from pipeline.errors import TimeLimitError, TrainingError
 from pipeline.optimizers.base import Batch
 from pipeline.parallel.world import World
+from pipeline.runtime.progress import Progress
 from pipeline.training.config import TrainSettings
 from pipeline.training.early_stopping import EarlyStopping
 from pipeline.training.ending import Ending
@@ -40,22 +41,6 @@ class Checkpoints(Protocol):
     def save(self, state: dict[str, Any]) -> None:
         """Keep `state`; called on rank 0 only, or on every rank where the model is divided."""
         ...
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands, for the screen and the metrics endpoint; rank 0 only.
-
-    `figures` are the last ones of each kind, each beside its `<figure>_standard_error` if it has
-    one: `loss` and those of the evaluations.
-    """
-
-    step: int
-    num_steps: int
-    epoch: float
-    figures: dict[str, float]
-    samples_per_second: float
-    remaining_s: float
 
 
 @dataclass

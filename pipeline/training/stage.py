@@ -21,12 +21,12 @@ from cluster.time_limit import TimeLimit
 from pipeline.errors import PipelineError, TimeLimitError, TrainingError
 from pipeline.kinds import implementation_of_stage
 from pipeline.parallel.group import Group
-from pipeline.runtime import disk
+from pipeline.runtime import disk, progress
 from pipeline.runtime.digest import config_digest
 from pipeline.runtime.job import Job
-from pipeline.training import attempts, progress
+from pipeline.runtime.progress import Progress
+from pipeline.training import attempts
 from pipeline.training.config import Run
-from pipeline.training.loop import Progress
 from pipeline.training.saved import checkpoint, outputs, snapshot
 from pipeline.training.worker import TrainingJob, work
 

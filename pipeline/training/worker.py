@@ -11,10 +11,10 @@ from torch import Tensor
 
 from pipeline.kinds import implementation_of_stage
 from pipeline.parallel.world import World
-from pipeline.runtime import kept
-from pipeline.training import progress
+from pipeline.runtime import kept, progress
+from pipeline.runtime.progress import Progress
 from pipeline.training.config import Run
-from pipeline.training.loop import Checkpoints, History, Progress, train
+from pipeline.training.loop import Checkpoints, History, train
 from pipeline.training.saved import outputs
 from pipeline.training.saved.divided import DividedSnapshots
 from pipeline.training.saved.snapshot import Snapshots

@@ -11,7 +11,13 @@ from pipeline import experiment
 from pipeline.kinds import entry_modules
 from pipeline.runtime import digest as digests
 from pipeline.runtime import provenance
-from pipeline.runtime.digest import NEUTRAL, is_neutral, source_closure, source_digest
+from pipeline.runtime.digest import (
+    NEUTRAL,
+    is_neutral,
+    shaping_source,
+    source_closure,
+    source_digest,
+)
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENT = experiment.load(ROOT / "workflow/config/default.yaml")
@@ -22,7 +28,7 @@ PARTS = {
     for name, part in section.items()
 }
 ENTRIES = {name: entry_modules(part) for name, part in PARTS.items()} | {
-    "certify": ("pipeline.certify.verify",),
+    "certify": ("pipeline.certification.stage",),
     "aggregate": ("pipeline.aggregate.stage",),
 }
 
@@ -56,6 +62,52 @@ def test_an_edit_changes_only_the_digests_that_see_it(tmp_path, monkeypatch):
     (package / "b.py").write_text("x = 1\n")
     after = digest("pipeline.a"), digest("pipeline.c")
     assert before[0] != after[0] and before[1] == after[1]
+
+
+CONFIGURATION = """
+\'\'\'Words of the module.\'\'\'
+class A(Kind):
+    \'\'\'Words ü of the class.\'\'\'
+    divides: ClassVar[bool] = True
+
+    kind: Literal["a"]
+    width: Size = Field(default=3, description="Words.")
+
+    def title(self) -> str:
+        \'\'\'Words.\'\'\'
+        return "A"
+
+    def fits(self) -> bool:
+        \'\'\'Words.\'\'\'
+        return self.width > 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "counts"),
+    [
+        ("Words of the module.", "Other words, with more letters ∂.", False),
+        ("Words ü of the class.", "Other words.", False),
+        ('description="Words."', 'description="Other words" " in two parts."', False),
+        ('return "A"', 'return "B"', False),
+        ("divides: ClassVar[bool] = True", "divides: ClassVar[bool] = False", True),
+        ("default=3", "default=4", True),
+        ("width > 1", "width > 2", True),
+        ('Literal["a"]', 'Literal["b"]', True),
+    ],
+)
+def test_words_of_a_configuration_do_not_count(old, new, counts):
+    assert CONFIGURATION.count(old) == 1
+    before, after = (
+        shaping_source(text.encode()) for text in (CONFIGURATION, CONFIGURATION.replace(old, new))
+    )
+    assert (before != after) == counts
+
+
+def test_an_operator_does_not_depend_on_what_pinns_are_made_of():
+    closure = source_closure(*ENTRIES["burgers_fno"])
+    others = ("training.pinn", "estimators", "problems", "networks", "packing", "aggregate")
+    assert not [x for x in closure if x.startswith(tuple(f"pipeline.{name}" for name in others))]
 
 
 def test_neutral_modules_exist():

@@ -74,3 +74,8 @@ def test_what_is_no_positive_decimal_is_refused(text):
 )
 def test_short_forms(shown, text):
     assert shown == text
+
+
+def test_gaps_are_not_lost_to_cancellation():
+    gap = q.relative_gap("0.2536695079010481", "0.2536695079010480")
+    assert float(gap) == pytest.approx(3.942e-16, rel=1e-3)

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.certify import verify
 from pipeline.errors import DiskError, PipelineError, SolverError
-from pipeline.packing import known, stage
+from pipeline.packing import stage
 from pipeline.packing.config import Bound
 from pipeline.packing.two_point import search as two_point
 from pipeline.runtime import kept, provenance
@@ -53,8 +53,6 @@ def check_outputs(folder: Path, dim: int, degrees: list[int]) -> None:
     assert [step["degree"] for step in trace["ladder"]] == degrees
     values = [Decimal(step["bound"]) for step in trace["ladder"]]
     assert values == sorted(values, reverse=True)
-    digits = [step["digits"] for step in trace["ladder"]]
-    assert digits == sorted(digits)
     record = json.loads((folder / "run.json").read_text())
     assert record["stage"] == "search" and record["summary"]["label"] == "empirical"
     verdict = verify.verdict(folder / "candidate.json")
@@ -88,13 +86,6 @@ def test_no_degree_at_all_is_one_line_and_no_output(tmp_path, without_ray):
     with pytest.raises(SolverError, match="bounds.x: .*raise precision_bits"):
         run(bound(8, 31, 88), tmp_path)
     assert not list(tmp_path.glob("search/x/*"))
-
-
-def test_gaps_are_not_lost_to_cancellation():
-    published = known.Known("0.2536695079010480", "exact", "test")
-    assert stage.relative_gap("0.2536695079010481", published) == pytest.approx(3.942e-16, rel=1e-3)
-    assert stage.agreeing_digits("0.2536695079010480", published) == 16
-    assert stage.agreeing_digits("0.2536697", published) == pytest.approx(6.12, abs=0.01)
 
 
 PROGRAM = """

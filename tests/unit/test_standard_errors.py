@@ -17,12 +17,11 @@ from training_fixtures import make_store, operator_run, pinn_run
 from pipeline.aggregate.read.results import Asked, Results, RunResult
 from pipeline.aggregate.sections import curves
 from pipeline.config import Experiment
-from pipeline.training.loop import Progress
+from pipeline.runtime.progress import Progress, line
 from pipeline.training.operator import task as operator
 from pipeline.training.pinn import task as pinn
 from pipeline.training.pinn.config import PinnRun
 from pipeline.training.pinn.skill import relative_errors
-from pipeline.training.progress import line
 from pipeline.training.running_mean import RunningMean
 
 CPU = torch.device("cpu")

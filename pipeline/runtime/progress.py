@@ -5,12 +5,27 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-
-from pipeline.training.loop import Progress
 
 _POLL_S = 0.3
 _ERROR = "_standard_error"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands, for the screen and the metrics endpoint; rank 0 only.
+
+    `figures` are the last ones of each kind, each beside its `<figure>_standard_error` if it has
+    one: `loss` and those of the evaluations.
+    """
+
+    step: int
+    num_steps: int
+    epoch: float
+    figures: dict[str, float]
+    samples_per_second: float
+    remaining_s: float
 
 
 def line(name: str, progress: Progress) -> str:
