@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from pipeline.limits import GridPoints
+from pipeline.wording import Words, phrases
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_\-]*"
 # A file system takes 255 bytes; ours add at most `.zarr.partial.lock` and a temporary suffix.
@@ -46,7 +47,27 @@ class Frozen(BaseModel):
         return self.neutral
 
 
-class Kind(Frozen):
+class Titled(Frozen):
+    """A model with a title for reports, made of a label and a phrase for each field.
+
+    Two titles are equal exactly if the models are (see `wording`). Labels, words and titles are in
+    no digest: they change no number.
+
+    words: the phrases of fields, told in this order; other fields speak for themselves.
+    """
+
+    words: ClassVar[Words] = {}
+
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return str(getattr(self, "kind", "")).replace("_", " ")
+
+    def title(self) -> str:
+        """Return the label and what tells it from others of its kind."""
+        return ", ".join([self.label(), *phrases(self, self.words)])
+
+
+class Kind(Titled):
     """A part chosen by its key `kind`; `implementation` is a module in the folder of the kind.
 
     What other parts have to know of a kind is a class variable, so that they compare capabilities

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from pipeline.kinds import Kind
+from pipeline.wording import phrases
 
 
 class EstimatorKind(Kind):
@@ -19,3 +20,11 @@ class EstimatorKind(Kind):
     knows_parts: ClassVar[bool] = True
     divides_axes: ClassVar[bool] = False
     axes_key: ClassVar[str] = ""
+
+    def label_of(self, dim: int) -> str:
+        """Return the name of the kind for reports, and how much of `dim` axes it samples."""
+        return self.label()
+
+    def title_of(self, dim: int) -> str:
+        """Return the label and what tells it from others of its kind."""
+        return ", ".join([self.label_of(dim), *phrases(self, self.words)])

@@ -15,3 +15,8 @@ class OptimizerKind(Kind):
     implementation: ClassVar[str] = "optimizer"
     divides_points: ClassVar[bool] = True
     moves_polynomial: ClassVar[bool] = False
+
+    @property
+    def trains_network(self) -> bool:
+        """Return whether the network takes part at any step."""
+        return True

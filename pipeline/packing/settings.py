@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, Field
 
 from pipeline.kinds import Kind
+from pipeline.wording import Words, always
 
 
 class FormulationKind(Kind):
@@ -13,6 +14,10 @@ class FormulationKind(Kind):
     proof_divides: its proof is made of parts that two processes prove side by side.
     """
 
+    words: ClassVar[Words] = {
+        "dim": always(lambda dim: f"n = {dim}"),
+        "degree": always(lambda degree: f"degree {degree}"),
+    }
     implementation: ClassVar[str] = "search"
     proof_divides: ClassVar[bool] = False
 

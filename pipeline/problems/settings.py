@@ -6,6 +6,15 @@ from pydantic import Field, model_validator
 
 from pipeline.kinds import Kind
 from pipeline.limits import RadiusExponent, Seed, Size
+from pipeline.wording import Words, always, elsewhere, number, unless
+
+# Nonlinear parts that problems share, by their keys.
+EQUATIONS = {
+    "heat": "heat with source",
+    "poisson": "Poisson",
+    "allen_cahn": "Allen–Cahn",
+    "sine_gordon": "sine-Gordon",
+}
 
 
 class ProblemKind(Kind):
@@ -16,6 +25,7 @@ class ProblemKind(Kind):
     """
 
     implementation: ClassVar[str] = "problem"
+    words: ClassVar[Words] = {"dim": always(lambda dim: f"d = {dim:,}")}
     divides_axes: ClassVar[bool] = False
     mixed_by: ClassVar[str] = ""
 
@@ -53,6 +63,15 @@ class InTime(InSpace):
 class Inseparable(InSpace):
     """What the inseparable solutions on the unit ball (Hu et al., arXiv:2307.12306) share."""
 
+    words: ClassVar[Words] = {
+        "equation": elsewhere,
+        "dim": always(lambda dim: f"d = {dim:,}"),
+        "zero_sum": always(lambda centred: "Σc = 0" if centred else "Σc ≠ 0"),
+        "coefficient_seed": unless(0, lambda seed: f"draw {seed}"),
+        "radius_exponent": unless(
+            1.0, lambda power: f"training points at radius U^{number(power)}"
+        ),
+    }
     divides_axes: ClassVar[bool] = True
     bodies: ClassVar[int]
 
@@ -94,3 +113,7 @@ class Inseparable(InSpace):
                 f"dim: expected at least {least} with zero_sum={self.zero_sum}, got {self.dim}"
             )
         return self
+
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return f"{EQUATIONS[self.equation]}, {super().label().replace(' ', '-')} solution"

@@ -16,12 +16,13 @@ ROOT = Path(__file__).resolve().parents[2]
 # What a stage imports without its numbers depending on it. Values of the configuration count
 # through `params`; which kinds there are besides, and where and how a stage runs, change no number.
 NEUTRAL = frozenset(
-    f"pipeline.{name}" for name in ("config", "errors", "experiment", "kinds", "limits")
+    f"pipeline.{name}" for name in ("config", "errors", "experiment", "kinds", "limits", "wording")
 )
 _NEUTRAL_PACKAGE = "pipeline.runtime"
 _UNION = ".union"
 # What they are called; their words change no number.
 _CONFIGURATIONS = ("config", "settings")
+_TOLD = ("title", "title_of", "label", "label_of", "baseline")
 
 
 def config_digest(config: BaseModel | Mapping[str, Any], *more: object) -> str:
@@ -107,7 +108,11 @@ def shaping_source(source: bytes) -> bytes:
 def _words(tree: ast.AST) -> Iterator[ast.stmt | ast.keyword]:
     for node in ast.walk(tree):
         match node:
-            case ast.keyword(arg="description") | ast.FunctionDef(name="title"):
+            case ast.keyword(arg="description"):
+                yield node
+            case ast.FunctionDef(name=name) if name in _TOLD:
+                yield node
+            case ast.AnnAssign(target=ast.Name(id="words")):
                 yield node
             case ast.Module(body=[first, *_]) | ast.ClassDef(body=[first, *_]):
                 if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):

@@ -22,7 +22,6 @@ from pipeline.aggregate.describe import (
     problem_identity,
     problem_title,
 )
-from pipeline.aggregate.wording import number, text
 from pipeline.config import Experiment
 from pipeline.kinds import kinds_of
 from pipeline.packing.config import Bound
@@ -33,6 +32,7 @@ from pipeline.problems.union import AnyProblem
 from pipeline.store.config import Dataset, Trajectory
 from pipeline.training.operator.config import OperatorRun
 from pipeline.training.pinn.config import PinnRun
+from pipeline.wording import number, text
 
 # What is no part of what a dataset holds.
 LAYOUT = {"samples_per_shard", "ranks", "tolerance"}

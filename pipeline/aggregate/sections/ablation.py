@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from pipeline.aggregate.figures.figure import finish, line_style, log_axis, panels, style
 from pipeline.aggregate.read.collect import RunResult
-from pipeline.aggregate.wording import phrases
 from pipeline.training.pinn.config import PinnRun
+from pipeline.wording import phrases
 
 _NUMBERS = frozenset({"sampled_axes", "num_directions"})
 

@@ -9,12 +9,12 @@ from pipeline.aggregate.describe import estimator_title
 from pipeline.aggregate.published import Published
 from pipeline.aggregate.read.collect import Results, RunResult
 from pipeline.aggregate.read.quantities import percent, short
-from pipeline.aggregate.wording import number, phrases
 from pipeline.estimators.taylor.config import Taylor
 from pipeline.optimizers.adam.config import Adam
 from pipeline.optimizers.kaczmarz.config import Kaczmarz
 from pipeline.problems.two_body.config import TwoBody
 from pipeline.training.pinn.config import PinnRun
+from pipeline.wording import number, phrases
 
 Row = dict[str, Any]
 _DECAYS = {"cosine": "falls by half a cosine", "linear": "falls linearly"}

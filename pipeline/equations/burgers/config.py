@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from pipeline.equations.settings import SampledEquation
 from pipeline.kinds import refuse
 from pipeline.limits import Time, Viscosity, too_many_steps, too_viscous
+from pipeline.wording import Words, always, number, unless
 
 
 class Burgers(SampledEquation):
@@ -17,6 +18,10 @@ class Burgers(SampledEquation):
     periodic: ClassVar[bool] = True
     # Spectral data are far below it, or far above where a shock is not resolved.
     default_tolerance: ClassVar[float] = 1.0e-4
+    words: ClassVar[Words] = {
+        "viscosity": always(lambda viscosity: f"viscosity {number(viscosity)}"),
+        "final_time": unless(1.0, lambda end: f"until t = {number(end)}"),
+    }
 
     kind: Literal["burgers"]
     viscosity: Viscosity = Field(
@@ -49,3 +54,7 @@ class Burgers(SampledEquation):
             too_viscous(self.viscosity, self.final_time, 1.0, "4π² "),
         )
         return self
+
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return "Burgers"

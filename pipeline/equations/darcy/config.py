@@ -6,6 +6,7 @@ from pydantic import Field
 
 from pipeline.equations.settings import SampledEquation
 from pipeline.limits import InverseLength, Magnitude, Smoothness
+from pipeline.wording import Words, elsewhere, number
 
 
 class Darcy(SampledEquation):
@@ -16,6 +17,10 @@ class Darcy(SampledEquation):
     periodic: ClassVar[bool] = False
     # First order where the coefficient jumps: a few per cent on 64 x 64 points.
     default_tolerance: ClassVar[float] = 0.1
+    words: ClassVar[Words] = {
+        "low": lambda low, part: f"a ∈ {{{number(low)}, {number(part.high)}}}",
+        "high": elsewhere,
+    }
 
     kind: Literal["darcy"]
     low: Magnitude = Field(
@@ -54,3 +59,7 @@ class Darcy(SampledEquation):
             " the stage."
         ),
     )
+
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return "Darcy"

@@ -5,17 +5,22 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from pipeline.equations.settings import Flow
-from pipeline.kinds import Frozen, refuse
+from pipeline.kinds import Titled, refuse
 from pipeline.limits import Magnitude, Time, Viscosity, Wavenumber, too_many_steps, too_viscous
+from pipeline.wording import Words, always, number
 
 
-class TaylorGreen(Frozen):
+class TaylorGreen(Titled):
     """u = (sin x cos y cos z, -cos x sin y cos z, 0); Reynolds number 1/viscosity."""
 
     kind: Literal["taylor_green"]
 
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return "Taylor–Green vortex"
 
-class DecayingTurbulence(Frozen):
+
+class DecayingTurbulence(Titled):
     """A random solenoidal field, E(k) ∝ k⁴ exp(-2 (k/peak_wavenumber)²), drawn from the seed."""
 
     kind: Literal["decaying_turbulence"]
@@ -34,6 +39,10 @@ class DecayingTurbulence(Frozen):
         ),
     )
 
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return "decaying turbulence"
+
 
 AnyInitial = Annotated[TaylorGreen | DecayingTurbulence, Field(discriminator="kind")]
 
@@ -44,6 +53,11 @@ class NavierStokes(Flow):
     error_of: ClassVar[str] = "L² of the velocity, space and time"
     # Of the whole velocity field; the averages of a flow are far more accurate.
     default_tolerance: ClassVar[float] = 0.2
+    words: ClassVar[Words] = {
+        "initial": lambda initial, part: initial.title(),
+        "viscosity": always(lambda viscosity: f"viscosity {number(viscosity)}"),
+        "final_time": always(lambda end: f"until t = {number(end)}"),
+    }
 
     kind: Literal["navier_stokes"]
     viscosity: Viscosity = Field(
@@ -77,3 +91,7 @@ class NavierStokes(Flow):
             too_viscous(self.viscosity, self.final_time, 80.0, ""),
         )
         return self
+
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return "Navier–Stokes"

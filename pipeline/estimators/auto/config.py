@@ -26,3 +26,7 @@ class Auto(EstimatorKind):
             " of sdgd. The choice is kept, so that a rerun makes it again."
         ),
     )
+
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return "estimator chosen by measurement"

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from pipeline.estimators.settings import EstimatorKind
 from pipeline.limits import Size
+from pipeline.wording import Words, elsewhere
 
 
 class DoubleBackward(EstimatorKind):
@@ -14,6 +15,7 @@ class DoubleBackward(EstimatorKind):
     layerwise: ClassVar[bool] = False
     knows_parts: ClassVar[bool] = False
     axes_key: ClassVar[str] = "sampled_axes"
+    words: ClassVar[Words] = {"sampled_axes": elsewhere}
 
     kind: Literal["double_backward"]
     sampled_axes: Size = Field(
@@ -23,3 +25,7 @@ class DoubleBackward(EstimatorKind):
             " costs a backward pass over all coordinates."
         ),
     )
+
+    def label_of(self, dim: int) -> str:
+        """Return the name of the kind for reports, and how much of `dim` axes it samples."""
+        return f"SDGD by double backward, {self.sampled_axes} of {dim:,} axes"

@@ -11,3 +11,7 @@ class ExactGram(EstimatorKind):
     divides_axes: ClassVar[bool] = True
 
     kind: Literal["exact_gram"]
+
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return "exact operator (Gram matrix)"

@@ -22,3 +22,7 @@ class Full(EstimatorKind):
             " same, up to rounding."
         ),
     )
+
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return "full operator (naive baseline)"

@@ -1,15 +1,18 @@
 """Configuration of the estimator `hutchinson`."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from pipeline.estimators.settings import EstimatorKind
 from pipeline.limits import Directions
+from pipeline.wording import Words, elsewhere
 
 
 class Hutchinson(EstimatorKind):
     """Hutchinson's trace estimate: random directions in all of space, drawn at each step."""
+
+    words: ClassVar[Words] = {"num_directions": elsewhere, "distribution": elsewhere}
 
     kind: Literal["hutchinson"]
     num_directions: Directions = Field(
@@ -27,3 +30,7 @@ class Hutchinson(EstimatorKind):
             " numbers, whose variance is larger."
         ),
     )
+
+    def label_of(self, dim: int) -> str:
+        """Return the name of the kind for reports, and how much of `dim` axes it samples."""
+        return f"Hutchinson, {self.num_directions} {self.distribution}"

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from pipeline.estimators.settings import EstimatorKind
 from pipeline.limits import Size
+from pipeline.wording import Words, elsewhere
 
 
 class Jet(EstimatorKind):
@@ -13,6 +14,7 @@ class Jet(EstimatorKind):
 
     layerwise: ClassVar[bool] = False
     axes_key: ClassVar[str] = "sampled_axes"
+    words: ClassVar[Words] = {"sampled_axes": elsewhere}
 
     kind: Literal["jet"]
     sampled_axes: Size = Field(
@@ -22,3 +24,7 @@ class Jet(EstimatorKind):
             " costs about four passes through the network."
         ),
     )
+
+    def label_of(self, dim: int) -> str:
+        """Return the name of the kind for reports, and how much of `dim` axes it samples."""
+        return f"SDGD by nested jvp, {self.sampled_axes} of {dim:,} axes"

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from pipeline.estimators.settings import EstimatorKind
 from pipeline.limits import Size
+from pipeline.wording import Words, elsewhere
 
 
 class SDGD(EstimatorKind):
@@ -13,6 +14,7 @@ class SDGD(EstimatorKind):
 
     divides_axes: ClassVar[bool] = True
     axes_key: ClassVar[str] = "sampled_axes"
+    words: ClassVar[Words] = {"sampled_axes": elsewhere}
 
     kind: Literal["sdgd"]
     sampled_axes: Size = Field(
@@ -22,3 +24,7 @@ class SDGD(EstimatorKind):
             " variance of the estimate falls as b grows, and the time of a step grows with b."
         ),
     )
+
+    def label_of(self, dim: int) -> str:
+        """Return the name of the kind for reports, and how much of `dim` axes it samples."""
+        return f"SDGD, {self.sampled_axes} of {dim:,} axes"

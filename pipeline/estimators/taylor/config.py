@@ -6,6 +6,7 @@ from pydantic import Field
 
 from pipeline.estimators.settings import EstimatorKind
 from pipeline.limits import Size
+from pipeline.wording import Words, elsewhere
 
 
 class Taylor(EstimatorKind):
@@ -13,6 +14,7 @@ class Taylor(EstimatorKind):
 
     divides_axes: ClassVar[bool] = True
     axes_key: ClassVar[str] = "num_directions"
+    words: ClassVar[Words] = {"num_directions": elsewhere}
 
     kind: Literal["taylor"]
     num_directions: Size = Field(
@@ -22,3 +24,7 @@ class Taylor(EstimatorKind):
             " `sampled_axes` is for sdgd."
         ),
     )
+
+    def label_of(self, dim: int) -> str:
+        """Return the name of the kind for reports, and how much of `dim` axes it samples."""
+        return f"STDE (sparse), {self.num_directions} of {dim:,} axes"

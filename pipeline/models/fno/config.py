@@ -1,18 +1,25 @@
 """Configuration of the Fourier neural operator."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, Strict
 
 from pipeline.limits import Layers, Size
 from pipeline.models.settings import FieldSpec, ModelKind
+from pipeline.wording import Words, always, text
 
 Modes = Annotated[tuple[Size, ...], Strict(False)]
 
 
 class FNO(ModelKind):
     """Fourier neural operator (Li et al., arXiv:2010.08895) in one or two space dimensions."""
+
+    words: ClassVar[Words] = {
+        "modes": always(lambda modes: f"{text(modes)} modes"),
+        "width": always(lambda width: f"width {width}"),
+        "depth": always(lambda depth: f"depth {depth}"),
+    }
 
     kind: Literal["fno"]
     modes: Modes = Field(
@@ -45,3 +52,7 @@ class FNO(ModelKind):
                     f"modes: expected at most {points // 2} on axis {axis}, whose training grid has"
                     f" {points} points, got {modes}"
                 )
+
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return "FNO"

@@ -1,15 +1,19 @@
 """Configuration of the fully connected network."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from pipeline.limits import Size
 from pipeline.networks.settings import NetworkKind
+from pipeline.wording import Words, elsewhere
 
 
 class MLP(NetworkKind):
     """Fully connected tanh network, with a polynomial of the coordinates beside it if asked for."""
+
+    # The polynomial is told with the optimiser that moves it.
+    words: ClassVar[Words] = dict.fromkeys(("width", "depth", "skip"), elsewhere)
 
     kind: Literal["mlp"]
     width: Size = Field(
@@ -36,3 +40,7 @@ class MLP(NetworkKind):
             " and for `shard: axes`."
         ),
     )
+
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return f"MLP {self.width} × {self.depth}"

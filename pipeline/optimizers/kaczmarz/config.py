@@ -40,3 +40,12 @@ class Kaczmarz(OptimizerKind):
             " root of the number of coordinates. It is used with `skip: quadratic` alone."
         ),
     )
+
+    @property
+    def trains_network(self) -> bool:
+        """Return whether the network takes part at any step."""
+        return self.network_after < 1.0
+
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return "Kaczmarz steps"

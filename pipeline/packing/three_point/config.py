@@ -78,3 +78,7 @@ class ThreePoint(FormulationKind):
                 f"gap: expected at least 1e-9 in doubles, got {self.gap:g}; raise conic_bits"
             )
         return self
+
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return "three-point"

@@ -20,3 +20,7 @@ class TwoPoint(FormulationKind):
             " 11 for n = 1, 27 for 2 and 83 for 3 to 7 are known to work."
         ),
     )
+
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return "two-point"

@@ -22,3 +22,7 @@ class BlackScholesBarenblatt(InTime):
             " directions to sample in place of d axes and no `skip`; the solution stays the same."
         ),
     )
+
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return "Black–Scholes–Barenblatt"

@@ -1,15 +1,21 @@
 """Configuration of the problem `fokker_planck`."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from pipeline.limits import Seed
 from pipeline.problems.settings import InTime
+from pipeline.wording import Words, unless
 
 
 class FokkerPlanck(InTime):
     """Log-density of an anisotropic Ornstein–Uhlenbeck process up to t = 1."""
+
+    words: ClassVar[Words] = {
+        **InTime.words,
+        "coefficient_seed": unless(0, lambda seed: f"draw {seed}"),
+    }
 
     kind: Literal["fokker_planck"]
     coefficient_seed: Seed = Field(
@@ -19,3 +25,7 @@ class FokkerPlanck(InTime):
             " the start."
         ),
     )
+
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return "Fokker–Planck (log-density)"

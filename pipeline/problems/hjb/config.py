@@ -1,15 +1,26 @@
 """Configuration of the problem `hjb`."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from pipeline.limits import Magnitude, Seed
 from pipeline.problems.settings import InTime
+from pipeline.wording import Words, always, elsewhere, number, unless
 
 
 class HJB(InTime):
     """Hamilton–Jacobi–Bellman equation backward from t = 1."""
+
+    words: ClassVar[Words] = {
+        "equation": elsewhere,
+        "mu": lambda mu, run: None if run.equation == "lin" and mu == 1.0 else f"μ = {number(mu)}",
+        "dim": always(lambda dim: f"d = {dim:,}"),
+        "coefficient_seed": unless(0, lambda seed: f"draw {seed}"),
+        "points": unless("normal", lambda where: f"training points on {where}"),
+        "reference_samples": unless(4096, lambda count: f"reference from {count:,} samples"),
+        "reference_seed": unless(0, lambda seed: f"draw {seed} of the reference"),
+    }
 
     kind: Literal["hjb"]
     equation: Literal["lqg", "rosenbrock", "lin"] = Field(
@@ -60,3 +71,8 @@ class HJB(InTime):
         if self.equation == "rosenbrock" and self.dim < 2:
             raise ValueError(f"dim: expected at least 2 for rosenbrock, got {self.dim}")
         return self
+
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        labels = {"lqg": "HJB-LQG", "rosenbrock": "HJB-Rosenbrock", "lin": "HJB-LIN"}
+        return labels[self.equation]

@@ -1,15 +1,18 @@
 """Configuration of the problem `parabolic`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from pipeline.kinds import Whole
-from pipeline.problems.settings import InTime
+from pipeline.problems.settings import EQUATIONS, InTime
+from pipeline.wording import Words, elsewhere
 
 
 class Parabolic(InTime):
     """Semilinear heat equation with a published value at (0.3, 0), known in four dimensions."""
+
+    words: ClassVar[Words] = {"equation": elsewhere, **InTime.words}
 
     kind: Literal["parabolic"]
     dim: Annotated[Literal[10, 100, 1000, 10_000], Whole] = Field(
@@ -22,3 +25,7 @@ class Parabolic(InTime):
             " others from 5/(10 + 2|x|²)."
         )
     )
+
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return f"{EQUATIONS[self.equation]}, parabolic, u(0.3, 0)"

@@ -1,15 +1,21 @@
 """Configuration of the problem `schroedinger`."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from pipeline.limits import Seed
 from pipeline.problems.settings import InSpace
+from pipeline.wording import Words, unless
 
 
 class Schroedinger(InSpace):
     """Ground state of an anisotropic harmonic oscillator, in log form, on a ball."""
+
+    words: ClassVar[Words] = {
+        **InSpace.words,
+        "coefficient_seed": unless(0, lambda seed: f"draw {seed}"),
+    }
 
     kind: Literal["schroedinger"]
     coefficient_seed: Seed = Field(
@@ -19,3 +25,7 @@ class Schroedinger(InSpace):
             " 1."
         ),
     )
+
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return "Schrödinger ground state (log)"
