@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.calculus.precision import full_precision
-from pipeline.parallel.axes import Shard
+from pipeline.parallel.axes import AxisPartition
 
 
 @dataclass(frozen=True)
@@ -50,26 +50,26 @@ class OwnAxes(Axes):
     Vectors and columns given are those of the own axes; what is returned is complete.
     """
 
-    shard: Shard = field(kw_only=True)
+    partition: AxisPartition = field(kw_only=True)
 
     def along(self, vectors: Tensor) -> Tensor:
         """Return the inner products with this process's share of the vectors (n, own): (k, b)."""
-        mine, place = self.shard.own(self.index)
+        mine, place = self.partition.own(self.index)
         picked = vectors.new_zeros(len(vectors), len(self.index))
         picked[:, mine] = vectors[:, place]
-        return self.shard.rows(picked)
+        return self.partition.rows(picked)
 
     def through(self, weight: Tensor) -> Tensor:
         """Return the images under `weight` (w, own): (1, b, w), gathered columns."""
-        _, place = self.shard.own(self.index)
+        _, place = self.partition.own(self.index)
         return self.spread(weight[:, place].T).unsqueeze(0)
 
     def spread(self, columns: Tensor) -> Tensor:
         """Return the columns (b, w) of all axes, from those of the own ones among them."""
-        mine, _ = self.shard.own(self.index)
+        mine, _ = self.partition.own(self.index)
         every = columns.new_zeros(len(self.index), columns.shape[1])
         every[mine] = columns
-        return self.shard.total(every)
+        return self.partition.total(every)
 
     def vectors(self, x: Tensor) -> Tensor:
         """Refuse: no process has the other axes."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from pipeline.calculus.directions import Axes, Directions
 from pipeline.calculus.eager import is_eager_on_cpu
 from pipeline.calculus.precision import full_precision
-from pipeline.parallel.axes import Shard
+from pipeline.parallel.axes import AxisPartition
 
 Field = Callable[[Tensor], Tensor]
 """A scalar function of points: (n, m) -> (n,), row by row."""
@@ -90,7 +90,7 @@ class Radial:
     dim: int
     profile: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
     rate: float = 0.0
-    shard: Shard | None = None
+    partition: AxisPartition | None = None
     closed: ClassVar[bool] = True
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ class Radial:
         """Return φ, c = 2φ' and Δφ of `dim` coordinates in all, (n,) each: the gradient is c x."""
         square = self._argument(x)
         value, slope, bend = self.profile(square)
-        dim = self.dim if self.shard is None else self.shard.dim
+        dim = self.dim if self.partition is None else self.partition.dim
         return value, 2.0 * slope, 2.0 * dim * slope + 4.0 * bend * square
 
     def _argument(self, x: Tensor) -> Tensor:
@@ -122,8 +122,8 @@ class Radial:
         rows = max(1, _BLOCK // self.dim) if is_eager_on_cpu(x) else len(x)
         parts = [(part * part).sum(-1) for part in torch.split(x[:, : self.dim], rows)]
         square = parts[0] if len(parts) == 1 else torch.cat(parts)
-        if self.shard is not None:
-            square = self.shard.rows(square)
+        if self.partition is not None:
+            square = self.partition.rows(square)
         return square + self.rate * x[:, self.dim] if self.rate else square
 
     def _half_gradient(self, x: Tensor) -> Tensor:

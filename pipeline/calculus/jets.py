@@ -52,9 +52,9 @@ def first_layer(layer: nn.Linear, x: Tensor, directions: Directions) -> tuple[Te
         if is_low:
             return layer(x), directions.through(layer.weight)
         assert isinstance(directions, OwnAxes)
-        _, place = layer.shard.own(directions.index)
+        _, place = layer.partition.own(directions.index)
         part, columns = _ValueColumns.apply(layer.own(x), layer.weight, None, place)  # type: ignore[no-untyped-call]
-        return layer.shard.rows(part) + layer.bias, directions.spread(columns).unsqueeze(0)
+        return layer.partition.rows(part) + layer.bias, directions.spread(columns).unsqueeze(0)
     if is_low or isinstance(directions, Dense) or layer.bias is None:
         return linear(x, layer.weight, layer.bias), directions.through(layer.weight)
     value, columns = _ValueColumns.apply(x, layer.weight, layer.bias, directions.index)  # type: ignore[no-untyped-call]

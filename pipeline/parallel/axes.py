@@ -15,8 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.parallel.shares import ends
 
-class Shard:
+
+class AxisPartition:
     """Axes `first` to `last` of `dim` for process `rank` of `size`; `add` sums over them in place.
 
     Sizes differ by one at most; one process holds all axes, and its sums are the parts themselves.
@@ -33,12 +35,12 @@ class Shard:
         self.first, self.last = self.range_of(rank)
         self._divides_points = True
 
-    def __deepcopy__(self, memo: object) -> "Shard":
+    def __deepcopy__(self, memo: object) -> "AxisPartition":
         return self
 
     def range_of(self, rank: int) -> tuple[int, int]:
         """Return the first axis of a process and the one after its last."""
-        return _ends(self.dim, rank, self.size)
+        return ends(self.dim, rank, self.size)
 
     @property
     def num_axes(self) -> int:
@@ -60,7 +62,7 @@ class Shard:
             return part
         if not self._divides_points:
             return self.total(part)
-        rows = slice(*_ends(len(part), self.rank, self.size))
+        rows = slice(*ends(len(part), self.rank, self.size))
         found: Tensor = _Sum.apply(part, self.add, rows)  # type: ignore[no-untyped-call]
         return found
 
@@ -75,11 +77,6 @@ class Shard:
         """Return which of the axes `index` (b,) this process holds, (b,), and their places here."""
         mine = (index >= self.first) & (index < self.last)
         return mine, index[mine] - self.first
-
-
-def _ends(number: int, rank: int, size: int) -> tuple[int, int]:
-    """Return the first of the `number` things that `rank` takes, and the one after its last."""
-    return rank * number // size, (rank + 1) * number // size
 
 
 class _Sum(torch.autograd.Function):
@@ -108,13 +105,15 @@ class AxesLinear(nn.Linear):
     `weight` is (w, number of own axes), different everywhere; `bias` is the same in all processes.
     """
 
-    def __init__(self, shard: Shard, num_units: int, device: torch.device | None = None) -> None:
-        super().__init__(shard.num_axes, num_units, device=device)
-        self.shard = shard
+    def __init__(
+        self, partition: AxisPartition, num_units: int, device: torch.device | None = None
+    ) -> None:
+        super().__init__(partition.num_axes, num_units, device=device)
+        self.partition = partition
 
     def forward(self, x: Tensor) -> Tensor:
         """Return W x + c for this process's share of the points, from own coordinates `x`."""
-        total = self.shard.rows(torch.nn.functional.linear(self.own(x), self.weight))
+        total = self.partition.rows(torch.nn.functional.linear(self.own(x), self.weight))
         return total + self.bias
 
     def own(self, x: Tensor) -> Tensor:

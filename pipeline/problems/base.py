@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from pipeline.calculus.directions import Axes, Dense, Directions, OwnAxes
 from pipeline.calculus.functions import Function, Product, Sum
-from pipeline.parallel.axes import Shard
+from pipeline.parallel.axes import AxisPartition
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Operator:
     gradient_power: p, or None without the term. It comes with a_i = 1 only.
     mixed_roots: (x, index) -> the columns σ_k(x) of `index`, (1|n, b, d), with `num_mixed` columns
         in all; None for axes. It comes without weights and gradient term.
-    shard: the axes of this process where they are divided; a_i = 1 then.
+    partition: the axes of this process where they are divided; a_i = 1 then.
     """
 
     dim: int
@@ -41,12 +41,12 @@ class Operator:
     gradient_power: float | None = None
     mixed_roots: Callable[[Tensor, Tensor], Tensor] | None = None
     num_mixed: int = 0
-    shard: Shard | None = None
+    partition: AxisPartition | None = None
 
     def __post_init__(self) -> None:
         assert self.root_weights is None or self.gradient_power is None
-        assert self.root_weights is None or self.shard is None
-        others = (self.root_weights, self.gradient_power, self.shard)
+        assert self.root_weights is None or self.partition is None
+        others = (self.root_weights, self.gradient_power, self.partition)
         assert self.mixed_roots is None or all(other is None for other in others)
         assert (self.mixed_roots is None) == (self.num_mixed == 0)
 
@@ -60,8 +60,8 @@ class Operator:
         if self.mixed_roots is not None:
             columns = self.mixed_roots(x, index)
             return Dense(torch.nn.functional.pad(columns, (0, x.shape[1] - self.dim)))
-        if self.shard is not None:
-            return OwnAxes(index, shard=self.shard)
+        if self.partition is not None:
+            return OwnAxes(index, partition=self.partition)
         return Axes(index, None if self.root_weights is None else self.root_weights(x, index))
 
     def every_direction(self, x: Tensor) -> Directions:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pipeline.calculus.eager import is_eager_on_cpu
 from pipeline.calculus.functions import Radial
-from pipeline.parallel.axes import Shard
+from pipeline.parallel.axes import AxisPartition
 from pipeline.parallel.streams import of_coefficients
 from pipeline.parallel.tiles import normal_columns
 from pipeline.problems.base import Operator, Reference, Terms, Trial
@@ -32,7 +32,7 @@ _BLOCK, _MOST = 2**17, 2**24
 
 
 class Inseparable(ABC):
-    """The boundary-value problem of one configuration on one device, or on the axes of a shard.
+    """The boundary-value problem of one configuration on one device, or on the axes of a partition.
 
     Points then are (n, own axes and the neighbours that the last of them needs), and what is
     computed of them belongs to this process's share of the points (see `shard`).
@@ -48,21 +48,23 @@ class Inseparable(ABC):
         config: Config,
         device: torch.device,
         dtype: torch.dtype,
-        shard: Shard | None = None,
+        partition: AxisPartition | None = None,
     ):
         self.config = config
         self.dim = self.num_inputs = config.dim
-        self.shard = shard or Shard(config.dim)
+        self.partition = partition or AxisPartition(config.dim)
         self.device = device
         self.dtype = dtype
         self.coefficients = draw_coefficients(config, self.num_coefficients)
-        own = self.coefficients[self.shard.first : self.shard.last]
+        own = self.coefficients[self.partition.first : self.partition.last]
         self._c = torch.from_numpy(own).to(device, dtype)
-        self.operator = Operator(self.dim, shard=shard)
+        self.operator = Operator(self.dim, partition=partition)
         # 1 - 3u² and cos u are at most 1.
         self.stability = Stability(self.dim, 0.0 if config.equation == "poisson" else 1.0)
-        self.bump = Radial(self.shard.num_axes, partial(_bump, 1.0), shard=shard)
-        self.factor = Radial(self.shard.num_axes, partial(_bump, self.amplitude), shard=shard)
+        self.bump = Radial(self.partition.num_axes, partial(_bump, 1.0), partition=partition)
+        self.factor = Radial(
+            self.partition.num_axes, partial(_bump, self.amplitude), partition=partition
+        )
         # Δ(qN) contains -2dN, which dominates at high d: residual / (2d) ≈ Σ - N.
         self.residual_scale = 2.0 * config.dim * self.amplitude
 
@@ -89,7 +91,7 @@ class Inseparable(ABC):
     def _ball(self, num_points: int, generator: torch.Generator, exponent: float) -> Tensor:
         bodies = self.config.bodies
         where = self.device
-        return ball(num_points, self.shard, generator, self.dtype, where, exponent, bodies - 1)
+        return ball(num_points, self.partition, generator, self.dtype, where, exponent, bodies - 1)
 
     def trial(self, network: nn.Module) -> Trial:
         """Return u = amplitude q N, zero on the sphere."""
@@ -116,8 +118,8 @@ class Inseparable(ABC):
 
     def distance(self, x: Tensor) -> Tensor:
         """Return |x|, (n,)."""
-        own = torch.linalg.vector_norm(x[:, : self.shard.num_axes], dim=1)
-        return self.shard.rows(own.square_()).sqrt_()
+        own = torch.linalg.vector_norm(x[:, : self.partition.num_axes], dim=1)
+        return self.partition.rows(own.square_()).sqrt_()
 
     def description(self) -> dict[str, Tensor]:
         """Return the coefficients c in float64."""
@@ -139,7 +141,7 @@ class Inseparable(ABC):
                 for i, c in zip(range(0, x.shape[1], width), coefficients, strict=False)
             ]
             rows.append(parts[0] if len(parts) == 1 else torch.stack(parts).sum(0))
-        total: Tensor = self.shard.rows(torch.cat(rows, 1).T)
+        total: Tensor = self.partition.rows(torch.cat(rows, 1).T)
         return total.T
 
     def nonlinearity(self, u: Tensor) -> Tensor:
@@ -159,7 +161,7 @@ def _bump(amplitude: float, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def ball(
     num_points: int,
-    shard: Shard,
+    partition: AxisPartition,
     generator: torch.Generator,
     dtype: torch.dtype,
     device: torch.device,
@@ -171,10 +173,12 @@ def ball(
     `num_neighbours` further axes follow where there are as many. Shape (n, axes), drawn where the
     generator is and moved to `device`, where sums over processes are taken.
     """
-    last = min(shard.last + num_neighbours, shard.dim)
-    x = normal_columns(num_points, shard.dim, generator, dtype, shard.first, last).to(device)
-    square = torch.linalg.vector_norm(x[:, : shard.num_axes], dim=1).square_()
-    length = shard.total(square).sqrt()[:, None]
+    last = min(partition.last + num_neighbours, partition.dim)
+    x = normal_columns(num_points, partition.dim, generator, dtype, partition.first, last).to(
+        device
+    )
+    square = torch.linalg.vector_norm(x[:, : partition.num_axes], dim=1).square_()
+    length = partition.total(square).sqrt()[:, None]
     where = generator.device
     radius = torch.rand(num_points, 1, generator=generator, device=where, dtype=dtype).to(device)
     if exponent != 1.0:

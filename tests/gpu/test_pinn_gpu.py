@@ -63,7 +63,7 @@ def test_a_compiled_step_has_the_loss_and_gradient_of_the_bare_one(estimator):
 @pytest.mark.parametrize("estimator", [{"kind": "sdgd"}, {"kind": "exact_gram"}])
 def test_divided_axes_on_the_gpu_agree_with_one_process_on_the_cpu(estimator):
     def gradients(world):
-        task = make("cuda", estimator, world=world, shard="axes", num_workers=1)
+        task = make("cuda", estimator, world=world, partition="axes", num_workers=1)
         part = task.loss(task.model, 0, world.rank, world.size)
         part.backward()
         loss = summed(task.model, part, world)

@@ -15,7 +15,7 @@ from pipeline.estimators.sdgd import estimator as sdgd
 from pipeline.estimators.sdgd.config import SDGD
 from pipeline.networks.mlp import network as mlp
 from pipeline.networks.mlp.config import MLP
-from pipeline.parallel.axes import Shard
+from pipeline.parallel.axes import AxisPartition
 from pipeline.problems import inseparable
 from pipeline.problems.base import Operator, Trial
 from pipeline.problems.two_body.config import TwoBody
@@ -47,7 +47,7 @@ def trial(dim, width=6, depth=4, seed=0, std=1.0):
 
 def points(u, n=5, seed=1):
     generator = torch.Generator().manual_seed(seed)
-    return inseparable.ball(n, Shard(u.factor.dim), generator, torch.float64, CPU)
+    return inseparable.ball(n, AxisPartition(u.factor.dim), generator, torch.float64, CPU)
 
 
 def sampled(u, x, axes):

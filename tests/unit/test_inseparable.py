@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pipeline.parallel import tiles
-from pipeline.parallel.axes import Shard
+from pipeline.parallel.axes import AxisPartition
 from pipeline.parallel.tiles import ONE_STREAM, TILE, normal_columns
 from pipeline.problems.inseparable import ball
 
@@ -20,7 +20,9 @@ def test_few_axes_are_drawn_from_the_generator_itself() -> None:
     normal = torch.randn(4, ONE_STREAM, generator=generator)
     radius = torch.rand(4, 1, generator=generator)
     expected = normal * (radius / normal.norm(dim=1, keepdim=True))
-    torch.testing.assert_close(ball(4, Shard(ONE_STREAM), seeded(), torch.float32, CPU), expected)
+    torch.testing.assert_close(
+        ball(4, AxisPartition(ONE_STREAM), seeded(), torch.float32, CPU), expected
+    )
 
 
 @pytest.mark.parametrize("dim", [ONE_STREAM, ONE_STREAM + TILE + 10])
@@ -49,7 +51,7 @@ def test_memory_for_some_of_many_columns_is_that_of_the_result_and_a_tile(monkey
 
 
 def test_points_over_several_tiles_have_uniform_radius_and_no_repeated_tile() -> None:
-    x = ball(400, Shard(ONE_STREAM + TILE), seeded(), torch.float32, CPU)
+    x = ball(400, AxisPartition(ONE_STREAM + TILE), seeded(), torch.float32, CPU)
     radius = x.norm(dim=1)
     # Kolmogorov-Smirnov at the 0.1% level.
     ranks = torch.arange(1, 401) / 400

@@ -21,7 +21,7 @@ from pipeline.calculus.gemm import linear, product
 from pipeline.errors import ConfigError
 from pipeline.estimators.base import Estimator, require_squares, terms_along
 from pipeline.estimators.exact_gram import config
-from pipeline.parallel.axes import AxesLinear, Shard
+from pipeline.parallel.axes import AxesLinear, AxisPartition
 from pipeline.problems.base import Operator, Problem, Terms, Trial
 
 # Rows of a block of the Gram matrix: 128 rows in blocks of 32 take 0.7 of the time of all at once.
@@ -104,10 +104,10 @@ def _radial_terms(network: nn.Sequential, factor: Radial, x: Tensor) -> Terms:
     layer = network[0]
     assert isinstance(layer, nn.Linear)
     if isinstance(layer, AxesLinear):
-        value, shard = layer(x), layer.shard
+        value, partition = layer(x), layer.partition
     else:
-        value, shard = linear(x, layer.weight, layer.bias), None
-    start = gram_factor(layer.weight, shard).T.unsqueeze(0)
+        value, partition = linear(x, layer.weight, layer.bias), None
+    start = gram_factor(layer.weight, partition).T.unsqueeze(0)
     image = value if layer.bias is None else value - layer.bias
     jet = collapsed.network_jet(network, value, start, image.unsqueeze(1))
     assert jet.more is not None
@@ -142,7 +142,7 @@ def _square(n: Tensor, first: Tensor, along: Tensor, a: Jet | None, b: Jet) -> T
     return squares + 2.0 * b.value * cross
 
 
-def gram_factor(weight: Tensor, shard: Shard | None = None) -> Tensor:
+def gram_factor(weight: Tensor, partition: AxisPartition | None = None) -> Tensor:
     """Return L (h, h) with L Lᵀ = W Wᵀ for W = `weight` (h, d), whatever its rank.
 
     Where the axes are divided `weight` has the columns of `shard`, and W Wᵀ is summed over all.
@@ -150,7 +150,7 @@ def gram_factor(weight: Tensor, shard: Shard | None = None) -> Tensor:
     the rows of W; a change of Q at fixed W Wᵀ is a rotation of L, so that Q may be held fixed.
     """
     with torch.autocast(weight.device.type, enabled=False):
-        factor: Tensor = _GramFactor.apply(weight, shard)  # type: ignore[no-untyped-call]
+        factor: Tensor = _GramFactor.apply(weight, partition)  # type: ignore[no-untyped-call]
     return factor
 
 
@@ -192,13 +192,13 @@ class _GramFactor(torch.autograd.Function):
     """L and its gradient at fixed Q, both in float64; see `gram_factor`."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, shard: Shard | None) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, partition: AxisPartition | None) -> Tensor:
         gram = _gram(weight)
-        if shard is not None:
-            shard.add(gram)
+        if partition is not None:
+            partition.add(gram)
         factor, inverse = _roots(gram.double(), torch.finfo(weight.dtype).eps)
         ctx.save_for_backward(weight, inverse)
-        ctx.shard = shard
+        ctx.partition = partition
         result: Tensor = factor.to(weight.dtype)
         return result
 
@@ -208,8 +208,8 @@ class _GramFactor(torch.autograd.Function):
         # L = W Q and Qᵀ = L⁻¹ W.
         weight, inverse = ctx.saved_tensors
         (grad,) = grads
-        if ctx.shard is not None:
+        if ctx.partition is not None:
             grad = grad.contiguous()
-            ctx.shard.add(grad)
+            ctx.partition.add(grad)
         change = (grad.double() @ inverse).to(weight.dtype)
         return product(change, weight.T), None

@@ -9,7 +9,7 @@ from torch.nn.utils import skip_init
 
 from pipeline.networks.mlp import config
 from pipeline.networks.polynomial import Polynomial, WithPolynomial
-from pipeline.parallel.axes import AxesLinear, Shard
+from pipeline.parallel.axes import AxesLinear, AxisPartition
 from pipeline.parallel.tiles import normal_columns
 
 # Chosen at d = 1000; see the docstring of `build`.
@@ -21,7 +21,7 @@ def build(
     num_inputs: int,
     radius: float = 1.0,
     final_time: float | None = None,
-    shard: Shard | None = None,
+    partition: AxisPartition | None = None,
     generator: torch.Generator = torch.default_generator,
 ) -> nn.Module:
     """Return a network (n, num_inputs) -> (n, 1) of `depth` linear layers with tanh between them.
@@ -43,7 +43,7 @@ def build(
     layers: list[nn.Module] = []
     for i in range(config.depth):
         if i == 0:
-            linear = _first_layer(num_inputs, config.width, generator, shard)
+            linear = _first_layer(num_inputs, config.width, generator, partition)
             std = _FIRST_STD / radius
         else:
             linear = _bare(nn.Linear, widths[i], widths[i + 1])
@@ -66,13 +66,13 @@ def build(
 
 
 def _first_layer(
-    num_inputs: int, num_units: int, generator: torch.Generator, shard: Shard | None
+    num_inputs: int, num_units: int, generator: torch.Generator, partition: AxisPartition | None
 ) -> nn.Linear:
     """Return a layer with normal columns, drawn as points are: tile by tile."""
-    if shard is None:
-        layer, part = _bare(nn.Linear, num_inputs, num_units), Shard(num_inputs)
+    if partition is None:
+        layer, part = _bare(nn.Linear, num_inputs, num_units), AxisPartition(num_inputs)
     else:
-        layer, part = _bare(AxesLinear, shard, num_units), shard
+        layer, part = _bare(AxesLinear, partition, num_units), partition
     ends = (part.first, part.last)
     columns = normal_columns(num_units, num_inputs, generator, layer.weight.dtype, *ends)
     with torch.no_grad():

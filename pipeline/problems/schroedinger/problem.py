@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.calculus.functions import Known, Radial
-from pipeline.parallel.axes import Shard
+from pipeline.parallel.axes import AxisPartition
 from pipeline.parallel.streams import of_coefficients
 from pipeline.problems.base import Operator, Reference, Terms, Trial
 from pipeline.problems.inseparable import ball
@@ -45,7 +45,7 @@ class Problem:
 
     def sample(self, num_points: int, generator: torch.Generator) -> Tensor:
         """Return (n, d) points: uniform direction, radius uniform on (0, R)."""
-        unit = ball(num_points, Shard(self.dim), generator, self.dtype, self.device)
+        unit = ball(num_points, AxisPartition(self.dim), generator, self.dtype, self.device)
         return self.radius * unit
 
     sample_test = sample

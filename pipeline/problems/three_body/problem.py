@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.parallel.axes import Shard
+from pipeline.parallel.axes import AxisPartition
 from pipeline.problems.inseparable import Inseparable, draw_coefficients
 from pipeline.problems.three_body import config
 
@@ -28,7 +28,7 @@ class Problem(Inseparable):
         config: config.ThreeBody,
         device: torch.device,
         dtype: torch.dtype,
-        shard: Shard | None = None,
+        partition: AxisPartition | None = None,
     ):
         self.num_coefficients = config.dim - 2
         c = draw_coefficients(config, self.num_coefficients)
@@ -38,7 +38,7 @@ class Problem(Inseparable):
         self.amplitude = float(
             np.hypot(self._sum, np.linalg.norm(c) / (7.0 * config.dim**3) ** 0.5)
         )
-        super().__init__(config, device, dtype, shard)
+        super().__init__(config, device, dtype, partition)
 
     def exact(self, x: Tensor) -> Tensor:
         """Return u at the rows of `x`, shape (n,)."""

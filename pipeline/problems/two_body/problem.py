@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pipeline.calculus.eager import is_eager_on_cpu
-from pipeline.parallel.axes import Shard
+from pipeline.parallel.axes import AxisPartition
 from pipeline.problems.inseparable import Inseparable
 from pipeline.problems.two_body import config
 
@@ -34,10 +34,10 @@ class Problem(Inseparable):
         config: config.TwoBody,
         device: torch.device,
         dtype: torch.dtype,
-        shard: Shard | None = None,
+        partition: AxisPartition | None = None,
     ):
         self.num_coefficients = config.dim - 1
-        super().__init__(config, device, dtype, shard)
+        super().__init__(config, device, dtype, partition)
         total = 0.0 if config.zero_sum else float(self.coefficients.sum())
         self._constant = math.sin(1.0) * total
 

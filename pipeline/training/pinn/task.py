@@ -19,7 +19,7 @@ from pipeline.estimators.base import Estimator
 from pipeline.kinds import implementation
 from pipeline.networks.polynomial import parts
 from pipeline.optimizers.base import Optimizer
-from pipeline.parallel.axes import Shard
+from pipeline.parallel.axes import AxisPartition
 from pipeline.parallel.generators import run_generator
 from pipeline.parallel.streams import Stream
 from pipeline.parallel.world import Alone, World
@@ -74,8 +74,8 @@ class Task:
         self.device = torch.device(device)
         self.num_steps: int = run.train.num_steps
         self.samples_per_step: int = run.train.batch_size
-        self.shard = _shard(run, world or Alone())
-        self.is_divided = self.shard is not None
+        self.partition = _shard(run, world or Alone())
+        self.is_divided = self.partition is not None
         self.is_compiled = run.train.compile
         self.problem = self._problem(torch.float32)
         self.model = self._model()
@@ -85,14 +85,14 @@ class Task:
         self.residual = Residual(run, seed, self.problem, estimator, is_divided=self.is_divided)
         if run.train.compile:
             self.residual.compile(ansatz(self.problem, self.model), self.device)
-        coordinates = self.problem.num_inputs if self.shard is None else self.shard.num_axes
+        coordinates = self.problem.num_inputs if self.partition is None else self.partition.num_axes
         self.evaluation = Evaluation(self.problem, seed, run.train.num_test_points, coordinates)
         self._held_out = self._build_held_out()
 
     def _problem(self, dtype: torch.dtype) -> Problem:
         """Return the problem, on the axes of this process where these are divided."""
         kind = implementation(self.run.problem).Problem
-        parts = () if self.shard is None else (self.shard,)
+        parts = () if self.partition is None else (self.partition,)
         problem: Problem = kind(self.run.problem, self.device, dtype, *parts)
         return problem
 
@@ -102,7 +102,7 @@ class Task:
             self.problem.num_inputs,
             self.problem.radius,
             self.problem.final_time if isinstance(self.problem, InTime) else None,
-            self.shard,
+            self.partition,
             run_generator(self.seed, Stream.MODEL),
         )
         return model.to(self.device)
@@ -141,7 +141,7 @@ class Task:
             drawn = self.residual.estimator.draw(operator, generator)
             return self.residual.exact(trial, x, source, drawn)
 
-        if self.shard is None:
+        if self.partition is None:
             return self._held_out.squares(residual, rank, world_size)
         # All ranks evaluate every group together.
         with self._every_point():
@@ -202,7 +202,7 @@ class Task:
 
     def _every_point(self) -> AbstractContextManager[None]:
         """Let every rank evaluate all points, and not its share of them, within a block."""
-        return nullcontext() if self.shard is None else self.shard.every_point()
+        return nullcontext() if self.partition is None else self.partition.every_point()
 
     def _build_held_out(self) -> HeldOut | None:
         settings = self.run.train.early_stopping
@@ -220,7 +220,7 @@ class Task:
         )
 
 
-def _shard(run: PinnRun, world: World) -> Shard | None:
+def _shard(run: PinnRun, world: World) -> AxisPartition | None:
     if run.train.shard == "points":
         return None
-    return Shard(run.problem.dim, world.rank, world.size, world.all_reduce)
+    return AxisPartition(run.problem.dim, world.rank, world.size, world.all_reduce)

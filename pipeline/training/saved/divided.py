@@ -39,21 +39,23 @@ class DividedSnapshots:
             return None
         layer = next(iter(divided_layers(self._model).values()))
         parts = state.pop(_PARTS)
-        for path, columns in _joined(self._folder, parts, layer.shard.first, layer.shard.last):
+        for path, columns in _joined(
+            self._folder, parts, layer.partition.first, layer.partition.last
+        ):
             _put(state, path, columns.to(self._device))
         return state
 
     def save(self, state: dict[str, Any]) -> None:
         """Replace the state; it counts once the parts of all ranks are on disk."""
         layers = divided_layers(self._model)
-        shard = next(iter(layers.values())).shard
+        partition = next(iter(layers.values())).partition
         rest, own = _cut(state, self._model, layers)
-        names = [f"part-{state['step']}-{rank}.pt" for rank in range(shard.size)]
-        write(self._folder / names[shard.rank], {"tensors": own})
+        names = [f"part-{state['step']}-{rank}.pt" for rank in range(partition.size)]
+        write(self._folder / names[partition.rank], {"tensors": own})
         self._world.all_reduce(torch.zeros(1, device=self._device))
-        if shard.rank:
+        if partition.rank:
             return
-        parts = [[name, *shard.range_of(rank)] for rank, name in enumerate(names)]
+        parts = [[name, *partition.range_of(rank)] for rank, name in enumerate(names)]
         self._rest.save({**rest, _PARTS: parts})
         for old in self._folder.glob("part-*.pt"):
             if old.name not in names:
@@ -76,7 +78,7 @@ def own_columns(whole: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]
     """Return the parameters of `model`, a process's part, from those of the whole model."""
     found = dict(whole)
     for name, layer in divided_layers(model).items():
-        found[name] = whole[name][:, layer.shard.first : layer.shard.last]
+        found[name] = whole[name][:, layer.partition.first : layer.partition.last]
     return found
 
 
