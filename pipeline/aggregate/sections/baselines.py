@@ -2,7 +2,7 @@
 
 For a PINN that is the trivial predictor of its problem: what knows only the conditions, with the
 best constant in place of what a network would learn (`Problem.trivial`). For an operator it is the
-better one of the mean training target and the best linear map (`training.baselines`).
+better one of the mean training target and the best linear map (`training.operator.baselines`).
 """
 
 from typing import Any, NamedTuple
