@@ -4,11 +4,9 @@ Memory is a lower bound, so that only what is impossible is refused. In bytes, 4
 
 - a run of w workers (of an elastic range: the fewest) with P parameters holds w copies of weights,
   gradient and Adam's two moments, 16 w P, and a batch of points or of fields.
-  MLP: P = n W + (depth - 2) W² + W for n coordinates and W hidden units, + n or + n + n² with a
-  linear or quadratic `skip`; points n + W numbers each. Workers that divide the axes
-  (`shard: axes`) hold one copy together.
-  FNO: P = depth (2^axes W² Π modes + W²); a sample on the training grid has W numbers a point.
-  Test points are drawn in chunks and count for nothing.
+  The kind of the network knows P (`num_weights`); points have n numbers each. Workers that divide
+  the axes (`shard: axes`) hold one copy together. Test points are drawn in chunks and count for
+  nothing.
 - a data set holds a shard of inputs and targets, and a record of about 200 bytes a shard; a flow
   holds its velocity and one stage of the time step, 2 · 3 N³ numbers of 8 bytes, over all ranks.
 """
@@ -119,38 +117,29 @@ def dataset_misfits(name: str, dataset: AnyDataset, room: Room) -> Iterator[Misf
 
 def run_needs(run: PinnRun | OperatorRun) -> list[Need]:
     """Return what the workers of a run hold at least, on one machine."""
-    workers, batch, width = run.train.min_workers, run.train.batch_size, run.model.width
+    workers = run.train.min_workers
     if isinstance(run, OperatorRun):
+        weights, key = run.model.num_weights()
         what = f"{workers} x weights, gradient and Adam's moments of the network"
-        size = _COPIES * _NUMBER * workers * num_parameters(run)
-        return [Need(size, what, "model.width", width)]
+        size = _COPIES * _NUMBER * workers * weights
+        return [Need(size, what, f"model.{key}", getattr(run.model, key))]
     coordinates = run.problem.num_inputs
     copies = 1 if run.train.shard == "axes" else workers
-    first = copies * coordinates * width
-    what = "weights, gradient and Adam's moments of"
-    sizes = {"problem.dim": run.problem.dim, "model.width": width, "model.depth": run.model.depth}
+    weights, key = run.model.num_weights(coordinates)
+    sizes = {"problem.dim": run.problem.dim}
+    if weights:
+        sizes[f"model.{key}"] = getattr(run.model, key)
     largest = max(sizes, key=lambda key: sizes[key])
+    batch = run.train.batch_size
     return [
-        Need(_COPIES * _NUMBER * first, f"{what} the first layer", "problem.dim", run.problem.dim),
         Need(
-            _COPIES * _NUMBER * copies * num_parameters(run),
-            f"{what} the network",
+            _COPIES * _NUMBER * copies * weights,
+            "weights, gradient and Adam's moments of the network",
             largest,
             sizes[largest],
         ),
-        Need(_NUMBER * batch * (coordinates + width), "one batch", "train.batch_size", batch),
+        Need(_NUMBER * batch * coordinates, "one batch", "train.batch_size", batch),
     ]
-
-
-def num_parameters(run: PinnRun | OperatorRun) -> int:
-    """Return the number of the network's weights, less its biases and an operator's ends."""
-    width, depth = run.model.width, run.model.depth
-    if isinstance(run, OperatorRun):
-        modes = run.model.modes
-        return int(depth * width**2 * (2 ** len(modes) * math.prod(modes) + 1))
-    n = run.problem.num_inputs
-    skip = {"none": 0, "linear": n, "quadratic": n + n**2}[run.model.skip]
-    return n * width + (depth - 2) * width**2 + width + skip
 
 
 def _too_large(path: list[int | str], needs: list[Need], room: Room) -> Iterator[Misfit]:

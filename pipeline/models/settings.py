@@ -5,6 +5,8 @@ from typing import ClassVar, NamedTuple
 
 from pipeline.kinds import Kind
 
+_FREQUENCIES = 16
+
 
 class FieldSpec(NamedTuple):
     """The fields that a model maps: points of the training `grid`, and whether it is periodic.
@@ -21,6 +23,17 @@ class ModelKind(Kind):
     """A neural operator: it maps input fields to target fields on one grid."""
 
     implementation: ClassVar[str] = "model"
+
+    def num_weights(self) -> tuple[int, str]:
+        """Return the least number of weights, and the key that makes them many; none by default."""
+        return 0, "kind"
+
+    def frequencies(self, grid: tuple[int, ...]) -> tuple[int, ...]:
+        """Return how many frequencies an axis the linear map beside it takes (`baselines`).
+
+        Those that the model keeps, where it keeps some; else up to 16.
+        """
+        return tuple(min(_FREQUENCIES, points // 2) for points in grid)
 
     def fits(self, spec: FieldSpec) -> Iterator[str]:
         """Yield why the model does not take such fields, each "key: expected ..., got ..."."""

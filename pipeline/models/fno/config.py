@@ -1,5 +1,6 @@
 """Configuration of the Fourier neural operator."""
 
+import math
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
@@ -37,6 +38,15 @@ class FNO(ModelKind):
         ),
     )
     depth: Layers = Field(default=4, description="Number of Fourier layers; 4 as published.")
+
+    def num_weights(self) -> tuple[int, str]:
+        """Return the number of weights but for biases and both ends, and the key of most."""
+        width, modes = self.width, self.modes
+        return self.depth * width**2 * (2 ** len(modes) * math.prod(modes) + 1), "width"
+
+    def frequencies(self, grid: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the frequencies that the network keeps."""
+        return self.modes
 
     def fits(self, spec: FieldSpec) -> Iterator[str]:
         """Yield why the frequencies are more than the grid has, or for other axes."""

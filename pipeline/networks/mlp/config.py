@@ -44,3 +44,10 @@ class MLP(NetworkKind):
     def label(self) -> str:
         """Return the name of the kind for reports."""
         return f"MLP {self.width} × {self.depth}"
+
+    def num_weights(self, num_inputs: int) -> tuple[int, str]:
+        """Return the number of weights but for biases, and the larger of `width` and `depth`."""
+        n, width, depth = num_inputs, self.width, self.depth
+        skip = {"none": 0, "linear": n, "quadratic": n + n**2}[self.skip]
+        key = "width" if width >= depth else "depth"
+        return n * width + (depth - 2) * width**2 + width + skip, key

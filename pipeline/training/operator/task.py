@@ -140,7 +140,8 @@ class Task:
         stride, points = self.run.train.grid_stride, self.store.input_shape[1]
         errors = self._errors(model)
         found = _mean(errors)
-        without = baselines(self.store, self.run.model.modes, periodic=self._periodic)
+        frequencies = self.run.model.frequencies(self.store.input_shape[1:])
+        without = baselines(self.store, frequencies, periodic=self._periodic)
         found |= without.figures(errors.numpy())
         if stride > 1:
             full = found["relative_l2"]
