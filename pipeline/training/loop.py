@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from torch import nn
+
 from pipeline.errors import TimeLimitError, TrainingError
-from pipeline.optimizers.base import Batch
+from pipeline.optimizers.base import Batch, Optimizer
 from pipeline.parallel.world import World
 from pipeline.runtime.progress import Progress
 from pipeline.training.config import TrainSettings
@@ -106,35 +108,20 @@ def train(
     """
     model = task.model
     optimizer = task.optimizer()
-    history, first = History(), 0
     stopping = EarlyStopping(task, settings, world, name)
-    if (state := checkpoint.load()) is not None:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state)
-        stopping.load_state_dict(state["early_stopping"])
-        history, first = _unpack(state["history"]), state["step"]
+    saved = _Saved(model, optimizer, stopping, checkpoint)
+    history, first = saved.load()
     clock = _Clock(history.elapsed_s)
     log_every = max(1, settings.evaluate_every // _POINTS_PER_EVALUATION)
     ending = Ending(stop, world, model)
     is_active = world.rank == 0 or task.is_divided
-
-    def save(step: int) -> None:
-        checkpoint.save(
-            {
-                **optimizer.state_dict(),
-                "early_stopping": stopping.state_dict(),
-                "model": model.state_dict(),
-                "step": step,
-                "history": _pack(history),
-            }
-        )
 
     for step in range(first + 1, task.num_steps + 1):
         if stopping.is_over:
             break
         if ending.is_here(step - 1 - first):
             if is_active:
-                save(step - 1)
+                saved.save(step - 1, history)
             raise TimeLimitError(
                 f"runs.{name}: stopped after step {step - 1} of {task.num_steps}"
                 " before the job's time limit"
@@ -163,10 +150,41 @@ def train(
         if world.rank == 0 and (evaluate or clock.due()):
             report(_progress(task, step, first, loss, history, clock))
         if step % settings.checkpoint_every == 0 or at_end:
-            save(step)
+            saved.save(step, history)
     stopping.restore()
     history.outcome = stopping.outcome()
     return history
+
+
+class _Saved(NamedTuple):
+    """All of a run that is saved and loaded together."""
+
+    model: nn.Module
+    optimizer: Optimizer[Any]
+    stopping: EarlyStopping
+    checkpoint: Checkpoints
+
+    def load(self) -> tuple[History, int]:
+        """Go on from the last state, if there is one; return the history and the steps so far."""
+        state = self.checkpoint.load()
+        if state is None:
+            return History(), 0
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state)
+        self.stopping.load_state_dict(state["early_stopping"])
+        return _unpack(state["history"]), state["step"]
+
+    def save(self, step: int, history: History) -> None:
+        """Keep the state after `step`."""
+        self.checkpoint.save(
+            {
+                **self.optimizer.state_dict(),
+                "early_stopping": self.stopping.state_dict(),
+                "model": self.model.state_dict(),
+                "step": step,
+                "history": _pack(history),
+            }
+        )
 
 
 class _Clock:
