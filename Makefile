@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test test-sweep test-slurm check dashboard
+.PHONY: run test test-sweep test-slurm check dashboard changelog
 
 run: $(VENV)/.run
 	snakemake
@@ -37,6 +37,13 @@ check: $(VENV)/.dev
 # One Ray with one dashboard and time series for later runs, until Ctrl-C: docs/monitoring.md.
 dashboard: $(VENV)/.run
 	python -m cluster.dashboard
+
+# Moves the fragments of changelog.d to the head of "Unreleased".
+FRAGMENTS = $(filter-out changelog.d/README.md,$(sort $(wildcard changelog.d/*.md)))
+changelog:
+	grep -q '^## Unreleased$$' CHANGELOG.md
+	$(if $(FRAGMENTS),cat $(FRAGMENTS) | sed -i '/^## Unreleased$$/r /dev/stdin' CHANGELOG.md)
+	$(if $(FRAGMENTS),rm $(FRAGMENTS))
 
 # `python -m pip`: should .venv lack a pip, the one of the system would answer to that name.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, ClassVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 from pydantic_core import PydanticCustomError
@@ -75,6 +75,8 @@ class Kind(Titled):
     """
 
     implementation: ClassVar[str]
+    # CONTRIBUTING.md says what makes a kind stable.
+    lifecycle: ClassVar[Literal["experimental", "stable"]] = "experimental"
     # Modules that are run as commands, which no import shows.
     runs_modules: ClassVar[tuple[str, ...]] = ()
 

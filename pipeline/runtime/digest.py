@@ -80,8 +80,8 @@ def source_digest(*modules: str) -> str:
 def shaping_source(source: bytes) -> bytes:
     """Return the source of a configuration without its words: docstrings, descriptions, titles.
 
-    They change no number, and are what is improved most often. Cut out of the text, because what a
-    parser prints differs between versions of Python.
+    And without `lifecycle`. They change no number, and are what is improved most often. Cut out of
+    the text, because what a parser prints differs between versions of Python.
     """
     lines = source.splitlines(keepends=True)
     start_of = [0]
@@ -113,6 +113,8 @@ def _words(tree: ast.AST) -> Iterator[ast.stmt | ast.keyword]:
             case ast.FunctionDef(name=name) if name in _TOLD:
                 yield node
             case ast.AnnAssign(target=ast.Name(id="words")):
+                yield node
+            case ast.Assign(targets=[ast.Name(id="lifecycle")]):
                 yield node
             case ast.Module(body=[first, *_]) | ast.ClassDef(body=[first, *_]):
                 if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):

@@ -68,6 +68,7 @@ CONFIGURATION = """
 \'\'\'Words of the module.\'\'\'
 class A(Kind):
     \'\'\'Words ü of the class.\'\'\'
+    lifecycle = "experimental"
     divides: ClassVar[bool] = True
 
     kind: Literal["a"]
@@ -90,6 +91,7 @@ class A(Kind):
         ("Words ü of the class.", "Other words.", False),
         ('description="Words."', 'description="Other words" " in two parts."', False),
         ('return "A"', 'return "B"', False),
+        ('"experimental"', '"stable"', False),
         ("divides: ClassVar[bool] = True", "divides: ClassVar[bool] = False", True),
         ("default=3", "default=4", True),
         ("width > 1", "width > 2", True),

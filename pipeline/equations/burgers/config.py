@@ -13,6 +13,7 @@ from pipeline.wording import Words, always, number, unless
 class Burgers(SampledEquation):
     """u_t + u u_x = viscosity u_xx on the periodic unit interval, from a Gaussian random field."""
 
+    lifecycle = "stable"
     error_of: ClassVar[str] = "L², space and time"
     num_axes: ClassVar[int] = 1
     periodic: ClassVar[bool] = True

@@ -12,6 +12,7 @@ from pipeline.wording import Words, elsewhere, number
 class Darcy(SampledEquation):
     """-div(a grad u) = 1 on the unit square, u = 0 on its boundary, two-valued random a."""
 
+    lifecycle = "stable"
     error_of: ClassVar[str] = "L², space"
     num_axes: ClassVar[int] = 2
     periodic: ClassVar[bool] = False

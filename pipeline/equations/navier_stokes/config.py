@@ -50,6 +50,7 @@ AnyInitial = Annotated[TaylorGreen | DecayingTurbulence, Field(discriminator="ki
 class NavierStokes(Flow):
     """Incompressible flow in the periodic cube of side 2π from `initial` to `final_time`."""
 
+    lifecycle = "stable"
     error_of: ClassVar[str] = "L² of the velocity, space and time"
     # Of the whole velocity field; the averages of a flow are far more accurate.
     default_tolerance: ClassVar[float] = 0.2

@@ -11,6 +11,8 @@ from pipeline.limits import Magnitude, Size
 class Auto(EstimatorKind):
     """exact_gram where it applies and is not too slow, else sdgd; it measures before step 1."""
 
+    lifecycle = "experimental"
+
     kind: Literal["auto"]
     sampled_axes: Size = Field(
         default=16,

@@ -12,6 +12,7 @@ from pipeline.wording import Words, elsewhere
 class DoubleBackward(EstimatorKind):
     """The axes of SDGD by reverse over reverse mode, axis by axis, as one writes it in PyTorch."""
 
+    lifecycle = "stable"
     layerwise: ClassVar[bool] = False
     knows_parts: ClassVar[bool] = False
     axes_key: ClassVar[str] = "sampled_axes"

@@ -8,6 +8,7 @@ from pipeline.estimators.settings import EstimatorKind
 class ExactGram(EstimatorKind):
     """All coordinates, exactly, in as many directions as the network is wide."""
 
+    lifecycle = "stable"
     divides_axes: ClassVar[bool] = True
 
     kind: Literal["exact_gram"]

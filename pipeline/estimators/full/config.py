@@ -11,6 +11,7 @@ from pipeline.limits import Size
 class Full(EstimatorKind):
     """The naive baseline: every axis of the Laplacian by nested derivatives, exactly."""
 
+    lifecycle = "stable"
     layerwise: ClassVar[bool] = False
     knows_parts: ClassVar[bool] = False
 

@@ -12,6 +12,7 @@ from pipeline.wording import Words, elsewhere
 class Hutchinson(EstimatorKind):
     """Hutchinson's trace estimate: random directions in all of space, drawn at each step."""
 
+    lifecycle = "stable"
     words: ClassVar[Words] = {"num_directions": elsewhere, "distribution": elsewhere}
 
     kind: Literal["hutchinson"]

@@ -12,6 +12,7 @@ from pipeline.wording import Words, elsewhere
 class Jet(EstimatorKind):
     """The axes of SDGD by nested forward mode, for any network."""
 
+    lifecycle = "experimental"
     layerwise: ClassVar[bool] = False
     axes_key: ClassVar[str] = "sampled_axes"
     words: ClassVar[Words] = {"sampled_axes": elsewhere}

@@ -12,6 +12,7 @@ from pipeline.wording import Words, elsewhere
 class SDGD(EstimatorKind):
     """SDGD: some axes of the Laplacian, drawn at each step without replacement."""
 
+    lifecycle = "stable"
     divides_axes: ClassVar[bool] = True
     axes_key: ClassVar[str] = "sampled_axes"
     words: ClassVar[Words] = {"sampled_axes": elsewhere}

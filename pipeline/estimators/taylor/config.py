@@ -12,6 +12,7 @@ from pipeline.wording import Words, elsewhere
 class Taylor(EstimatorKind):
     """STDE's sparse directions: basis vectors drawn without replacement, as SDGD draws them."""
 
+    lifecycle = "stable"
     divides_axes: ClassVar[bool] = True
     axes_key: ClassVar[str] = "num_directions"
     words: ClassVar[Words] = {"num_directions": elsewhere}

@@ -16,6 +16,7 @@ Modes = Annotated[tuple[Size, ...], Strict(False)]
 class FNO(ModelKind):
     """Fourier neural operator (Li et al., arXiv:2010.08895) in one or two space dimensions."""
 
+    lifecycle = "stable"
     words: ClassVar[Words] = {
         "modes": always(lambda modes: f"{text(modes)} modes"),
         "width": always(lambda width: f"width {width}"),

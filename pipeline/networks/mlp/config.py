@@ -12,6 +12,7 @@ from pipeline.wording import Words, elsewhere
 class MLP(NetworkKind):
     """Fully connected tanh network, with a polynomial of the coordinates beside it if asked for."""
 
+    lifecycle = "stable"
     # The polynomial is told with the optimiser that moves it.
     words: ClassVar[Words] = dict.fromkeys(("width", "depth", "skip"), elsewhere)
 

@@ -11,6 +11,8 @@ from pipeline.optimizers.settings import OptimizerKind
 class Adam(OptimizerKind):
     """Adam, its learning rate falling to zero at the last step."""
 
+    lifecycle = "stable"
+
     kind: Literal["adam"]
     decay: Literal["cosine", "linear"] = Field(
         default="cosine",

@@ -11,6 +11,7 @@ from pipeline.optimizers.settings import OptimizerKind
 class Kaczmarz(OptimizerKind):
     """Natural-gradient steps in sample space for the polynomial `skip`; Adam for the network."""
 
+    lifecycle = "stable"
     divides_points: ClassVar[bool] = False
     moves_polynomial: ClassVar[bool] = True
 

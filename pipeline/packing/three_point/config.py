@@ -10,6 +10,7 @@ from pipeline.packing.settings import Degree, FormulationKind
 class ThreePoint(FormulationKind):
     """Cohn–de Laat–Salmon bound from f_2 as in `TwoPoint` and a kernel f_3 on a shell."""
 
+    lifecycle = "stable"
     # Its search runs the verifier as a command.
     runs_modules: ClassVar[tuple[str, ...]] = ("pipeline.certify.__main__",)
     proof_divides: ClassVar[bool] = True

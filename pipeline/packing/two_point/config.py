@@ -10,6 +10,8 @@ from pipeline.packing.settings import Degree, FormulationKind
 class TwoPoint(FormulationKind):
     """Cohn–Elkies bound from f = p(2π|x|²) exp(-π|x|²), p a polynomial."""
 
+    lifecycle = "stable"
+
     kind: Literal["two_point"]
     dim: int = Field(ge=1, le=48, description="Dimension n of space.")
     degree: Degree = Field(

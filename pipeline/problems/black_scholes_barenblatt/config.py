@@ -10,6 +10,7 @@ from pipeline.problems.settings import InTime
 class BlackScholesBarenblatt(InTime):
     """Black–Scholes–Barenblatt equation backward from |x|² at t = 1, of correlated assets."""
 
+    lifecycle = "experimental"
     mixed_by: ClassVar[str] = "correlation"
 
     kind: Literal["black_scholes_barenblatt"]

@@ -12,6 +12,7 @@ from pipeline.wording import Words, unless
 class FokkerPlanck(InTime):
     """Log-density of an anisotropic Ornstein–Uhlenbeck process up to t = 1."""
 
+    lifecycle = "experimental"
     words: ClassVar[Words] = {
         **InTime.words,
         "coefficient_seed": unless(0, lambda seed: f"draw {seed}"),

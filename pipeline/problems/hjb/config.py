@@ -12,6 +12,7 @@ from pipeline.wording import Words, always, elsewhere, number, unless
 class HJB(InTime):
     """Hamilton–Jacobi–Bellman equation backward from t = 1."""
 
+    lifecycle = "stable"
     words: ClassVar[Words] = {
         "equation": elsewhere,
         "mu": lambda mu, run: None if run.equation == "lin" and mu == 1.0 else f"μ = {number(mu)}",

@@ -12,6 +12,7 @@ from pipeline.wording import Words, elsewhere
 class Parabolic(InTime):
     """Semilinear heat equation with a published value at (0.3, 0), known in four dimensions."""
 
+    lifecycle = "stable"
     words: ClassVar[Words] = {"equation": elsewhere, **InTime.words}
 
     kind: Literal["parabolic"]

@@ -12,6 +12,7 @@ from pipeline.wording import Words, unless
 class Schroedinger(InSpace):
     """Ground state of an anisotropic harmonic oscillator, in log form, on a ball."""
 
+    lifecycle = "experimental"
     words: ClassVar[Words] = {
         **InSpace.words,
         "coefficient_seed": unless(0, lambda seed: f"draw {seed}"),

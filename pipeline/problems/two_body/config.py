@@ -8,6 +8,7 @@ from pipeline.problems.settings import Inseparable
 class TwoBody(Inseparable):
     """Inseparable two-body solution on the unit ball."""
 
+    lifecycle = "stable"
     bodies: ClassVar[int] = 2
 
     kind: Literal["two_body"]
