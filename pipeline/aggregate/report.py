@@ -63,7 +63,8 @@ def render(results: Results) -> str:
 def templates() -> Environment:
     """Return the templates of pages: they escape every text and refuse an unknown name."""
     environment = Environment(
-        loader=PackageLoader("pipeline.aggregate"),
+        # Templates lie beside the modules that fill them, and are named from this folder.
+        loader=PackageLoader("pipeline.aggregate", ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

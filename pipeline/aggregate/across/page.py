@@ -22,7 +22,7 @@ Row = dict[str, Any]
 
 def compared_page(members: Sequence[Member]) -> str:
     """Return the comparison: self-contained HTML, a pure function of `members`."""
-    return templates().get_template("compared.html.j2").render(
+    return templates().get_template("across/compared.html.j2").render(
         generator=GENERATOR,
         colours=COLOURS,
         labels=[member.label for member in members],
