@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from pipeline.aggregate import baselines, overview
 from pipeline.aggregate.describe import (
     dataset_count,
     dataset_title,
@@ -15,20 +16,19 @@ from pipeline.aggregate.describe import (
     solver_check,
 )
 from pipeline.aggregate.figures.figure import COLOURS, svg
+from pipeline.aggregate.figures.profile import radial_profile
 from pipeline.aggregate.figures.profile_figure import profile_figure
 from pipeline.aggregate.read import origin
 from pipeline.aggregate.read.collect import BoundResult, DatasetResult, Results, RunResult
 from pipeline.aggregate.read.quantities import duration, percent, short, size
 from pipeline.aggregate.sections import (
     ablation,
-    baselines,
     bounds,
     comparison,
     curves,
-    lacking,
+    missing,
     predictions,
 )
-from pipeline.aggregate.sections.profile import radial_profile
 from pipeline.store.config import Trajectory
 from pipeline.training.operator.config import OperatorRun
 
@@ -42,9 +42,9 @@ def render(results: Results) -> str:
         .get_template("report.html.j2")
         .render(
             colours=COLOURS,
-            counts=lacking.counts(results),
-            asked=lacking.asked(results),
-            missing=lacking.rows(results),
+            counts=overview.counts(results),
+            asked=overview.asked(results),
+            missing=missing.rows(results),
             headlines=[*bounds.headlines(results.bounds), *_run_headlines(results)],
             datasets=[_dataset_row(result) for result in results.datasets],
             flows=[_flow_row(r) for r in results.datasets if isinstance(r.config, Trajectory)],

@@ -19,10 +19,10 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.aggregate import baselines
 from pipeline.aggregate.describe import dimension, formulation_title, method_title, problem_title
 from pipeline.aggregate.read.collect import BoundResult, Missing, Results
 from pipeline.aggregate.read.quantities import float_above, relative_gap
-from pipeline.aggregate.sections import baselines
 from pipeline.aggregate.sections.comparison import comparison
 from pipeline.packing.config import Bound
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.aggregate import overview
 from pipeline.aggregate.across import bounds, datasets, differences, seeds
 from pipeline.aggregate.across.experiments import Member
 from pipeline.aggregate.across.text import mean_text
@@ -10,7 +11,7 @@ from pipeline.aggregate.figures.figure import COLOURS
 from pipeline.aggregate.read.quantities import percent, short, shorten_above
 from pipeline.aggregate.read.results import BoundResult, Missing
 from pipeline.aggregate.report import templates
-from pipeline.aggregate.sections import lacking
+from pipeline.aggregate.sections import missing
 from pipeline.aggregate.table import unit
 
 # By which a page is recognised as one of these.
@@ -30,7 +31,7 @@ def compared_page(members: Sequence[Member]) -> str:
         missing=[
             row | {"experiment": member.label}
             for member in members
-            for row in lacking.rows(member.results)
+            for row in missing.rows(member.results)
         ],
         num_parts=sum(member.results.num_parts for member in members),
         runs=[_run(same) for same in seeds.same_runs(members)],
@@ -41,8 +42,8 @@ def compared_page(members: Sequence[Member]) -> str:
 
 
 def _experiment(member: Member) -> Row:
-    counts = lacking.counts(member.results)
-    return lacking.asked(member.results) | {
+    counts = overview.counts(member.results)
+    return overview.asked(member.results) | {
         "label": member.label,
         "seed": member.seed,
         "there": counts["there"],

@@ -24,7 +24,7 @@ from pipeline.aggregate.across.experiments import Member
 from pipeline.aggregate.describe import dimension
 from pipeline.aggregate.read.quantities import float_above
 from pipeline.aggregate.read.results import BoundResult
-from pipeline.aggregate.sections.lacking import PARTS
+from pipeline.aggregate.sections.missing import PARTS
 from pipeline.aggregate.table import unit
 
 COLUMNS = {

@@ -11,6 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from pipeline.aggregate import baselines
 from pipeline.aggregate.describe import problem_identity, problem_title
 from pipeline.aggregate.figures.figure import (
     COLOURS,
@@ -24,7 +25,6 @@ from pipeline.aggregate.figures.figure import (
 )
 from pipeline.aggregate.read.collect import BoundResult, Results, RunResult
 from pipeline.aggregate.read.quantities import exact_decimal, last_place, relative_gap, short
-from pipeline.aggregate.sections import baselines
 
 # So many bounds are told apart by colour and name, more by a shade.
 _MOST_NAMES = 6
