@@ -62,7 +62,7 @@ def test_a_second_run_does_nothing(finished):
         ("pipeline/packing/solver.py", {"search:packing_d8", "certify:packing_d8", "aggregate"}),
         ("pipeline/certify/verify.py", {"certify:packing_d8", "aggregate"}),
         ("pipeline/aggregate/report.py", {"aggregate"}),
-        ("pipeline/aggregate/report.html.j2", {"aggregate"}),
+        ("pipeline/aggregate/sections/flows.html.j2", {"aggregate"}),
         ("pipeline/aggregate/across/compared.html.j2", set()),
         ("cluster/ray_cluster.py", set()),
         ("cluster/mpi.py", set()),

@@ -50,6 +50,21 @@ class RunResult:
     metrics: pd.DataFrame
     prediction: dict[str, np.ndarray]
 
+    @property
+    def relative_l2(self) -> float:
+        """Return the relative L2 error on test points or held-out samples."""
+        return float(self.record["summary"]["relative_l2"])
+
+    @property
+    def num_steps(self) -> int:
+        """Return the last step that the history tells of."""
+        return int(self.metrics["step"].max())
+
+    @property
+    def training_s(self) -> float:
+        """Return the time of the training loop with its evaluations, in seconds."""
+        return float(self.metrics["elapsed_s"].max())
+
 
 @dataclass(frozen=True)
 class Search:

@@ -1,19 +1,25 @@
 """What was asked for and has no result, and why."""
 
-from typing import Any
-
 from pipeline.aggregate.describe import dataset_title, formulation_title, problem_title
 from pipeline.aggregate.read.origin import minute
 from pipeline.aggregate.read.results import Missing, Results
+from pipeline.aggregate.sections.base import Link, Row
 from pipeline.config import Experiment
 from pipeline.packing.config import Bound
 from pipeline.store.config import Dataset, Trajectory
 
-Row = dict[str, Any]
+NAME, LINK = "missing", Link("missing", "What is missing")
 # What a part is called in a sentence, by the stage that makes it.
 PARTS = {"generate": "dataset", "train": "run", "search": "bound", "certify": "bound"}
 # Longest text of a title beside a reason.
 _MOST_TITLE = 140
+
+
+def build(results: Results) -> Row | None:
+    """Return a row for each part without a result."""
+    if not results.missing:
+        return None
+    return {"rows": rows(results), "num_parts": results.num_parts}
 
 
 def rows(results: Results) -> list[Row]:
