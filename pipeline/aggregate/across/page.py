@@ -8,10 +8,10 @@ from pipeline.aggregate.across import bounds, datasets, differences, seeds
 from pipeline.aggregate.across.experiments import Member
 from pipeline.aggregate.across.text import mean_text
 from pipeline.aggregate.figures.figure import COLOURS
+from pipeline.aggregate.read.measured import unit
 from pipeline.aggregate.read.quantities import percent, short, shorten_above
 from pipeline.aggregate.read.results import BoundResult, Missing
 from pipeline.aggregate.sections import missing
-from pipeline.aggregate.table import unit
 from pipeline.aggregate.templates import templates
 
 # By which a page is recognised as one of these.
