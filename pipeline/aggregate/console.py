@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipeline.aggregate import baselines
 from pipeline.aggregate.describe import problem_title
 from pipeline.aggregate.read.collect import Results
 from pipeline.aggregate.read.quantities import duration, gap_text, percent, short, shorten_above
-from pipeline.aggregate.sections import baselines, lacking
+from pipeline.aggregate.sections import missing
 from pipeline.runtime.failure import one_line
 
 WIDTH = 120
@@ -21,7 +22,7 @@ def closing_table(results: Results, report: Path, width: int = WIDTH) -> str:
     for title, rows in (
         ("Runs (empirical)", _runs(results)),
         ("Bounds", _bounds(results)),
-        (f"MISSING: {lacking.summary(results)}", _missing(results)),
+        (f"MISSING: {missing.summary(results)}", _missing(results)),
     ):
         header, *body = rows
         if body:
@@ -80,4 +81,4 @@ def _bounds(results: Results) -> Iterator[tuple[str, ...]]:
 def _missing(results: Results) -> Iterator[tuple[str, ...]]:
     yield "part", "name", "status", "reason"
     for part in results.missing:
-        yield lacking.PARTS[part.stage], part.name, part.status, part.reason
+        yield missing.PARTS[part.stage], part.name, part.status, part.reason

@@ -14,6 +14,7 @@ Sources:
 import math
 from dataclasses import dataclass
 
+from pipeline.aggregate.read.quantities import Figure
 from pipeline.estimators.sdgd.config import SDGD
 from pipeline.networks.mlp.config import MLP
 from pipeline.optimizers.adam.config import Adam
@@ -35,6 +36,11 @@ class Published:
     key: str
     method: str
     source: str
+
+    def figure(self, quantity: str) -> Figure:
+        """Return the number, which is a published value of `quantity`."""
+        name = f"published_{quantity}@{self.key}"
+        return Figure(name, float(self.value), kind="published", text=self.value)
 
 
 _METHODS = {"sdgd": "SDGD in PyTorch", "stde": "STDE, V = 16"}

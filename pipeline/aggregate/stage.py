@@ -8,7 +8,7 @@ from pipeline.aggregate.console import closing_table
 from pipeline.aggregate.read.collect import collect
 from pipeline.aggregate.read.results import Results
 from pipeline.aggregate.report import render
-from pipeline.aggregate.sections import lacking
+from pipeline.aggregate.sections import missing
 from pipeline.aggregate.table import summary_table
 from pipeline.config import Experiment
 from pipeline.errors import ResultError
@@ -29,7 +29,7 @@ class IncompleteError(ResultError):
     def __init__(self, report: Path, results: Results):
         first, *others = results.missing
         super().__init__(
-            f"{report}: {lacking.summary(results)}: {first.stage} {first.name}: {first.reason}"
+            f"{report}: {missing.summary(results)}: {first.stage} {first.name}: {first.reason}"
             + ("; the others are named there" if others else "")
         )
         self.results = results

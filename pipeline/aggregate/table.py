@@ -14,17 +14,18 @@ that was asked for is there.
 """
 
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 
+from pipeline.aggregate import baselines
 from pipeline.aggregate.describe import dimension, formulation_title, method_title, problem_title
-from pipeline.aggregate.read.collect import BoundResult, Missing, Results
-from pipeline.aggregate.read.quantities import float_above, relative_gap
-from pipeline.aggregate.sections import baselines
+from pipeline.aggregate.read import measured
+from pipeline.aggregate.read.quantities import Figure, relative_gap
+from pipeline.aggregate.read.results import BoundResult, Missing, Record, Results
 from pipeline.aggregate.sections.comparison import comparison
 from pipeline.packing.config import Bound
+from pipeline.packing.known import Known
 
 COLUMNS = {
     "stage": "str",
@@ -51,93 +52,85 @@ def summary_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame({key: pd.Series(columns[key], dtype=COLUMNS[key]) for key in COLUMNS})
 
 
+def _row(base: Row, figure: Figure, **more: str) -> Row:
+    """Return the row of a number of the part that `base` describes."""
+    return base | {
+        "quantity": figure.name, "value": figure.value, "text": figure.text,
+        "label": figure.label, "unit": figure.unit,
+    } | more  # fmt: skip
+
+
 def _datasets(results: Results) -> Iterator[Row]:
     for result in results.datasets:
         base = {"stage": "generate", "name": result.name, "dim": dimension(result.config)}
-        yield from _measured(base, result.record)
+        for figure in measured.of_record(result.record):
+            yield _row(base, figure)
 
 
 def _runs(results: Results) -> Iterator[Row]:
     for result in results.runs:
-        base = {
-            "stage": "train",
-            "name": result.name,
-            "dim": dimension(result.config),
-            "detail": f"{problem_title(result.config, results.experiment)};"
-            f" {method_title(result.config)}",
-        }
-        summary = result.record["summary"]
-        for row in _measured(base, result.record):
-            told = baselines.meaning(result.config, summary, row["quantity"])
-            yield row | {"detail": f"{base['detail']}; {told}"} if told else row
-        last_step = {"num_steps": int(result.metrics["step"].max())}
-        yield from _measured(base, {"summary": last_step})
+        detail = (
+            f"{problem_title(result.config, results.experiment)}; {method_title(result.config)}"
+        )
+        base = {"stage": "train", "name": result.name, "dim": dimension(result.config)}
+        for figure in measured.of_run(result):
+            told = baselines.meaning(result.config, result.record["summary"], figure.name)
+            yield _row(base, figure, detail=f"{detail}; {told}" if told else detail)
         if found := comparison(result):
             differs = "; ".join(found.differences)
             for number in found.numbers:
-                yield base | {
-                    "quantity": f"published_{found.quantity}@{number.key}",
-                    "value": float(number.value), "text": number.value,
-                    "label": "published", "unit": "1",
-                    "detail": f"{number.method}; {number.source}; what differs: {differs}",
-                }  # fmt: skip
+                yield _row(
+                    base,
+                    number.figure(found.quantity),
+                    detail=f"{number.method}; {number.source}; what differs: {differs}",
+                )
 
 
-def _measured(base: Row, record: dict[str, Any]) -> Iterator[Row]:
-    """Yield one empirical row for each number of a run record's summary, time and memory."""
-    costs = {key: record[key] for key in ("wall_time_s", "peak_memory_mb") if key in record}
-    for quantity, number in {**record["summary"], **costs}.items():
-        if isinstance(number, bool) or not isinstance(number, (int, float)):
-            continue
-        yield base | {
-            "quantity": quantity, "value": float(number), "label": "empirical",
-            "unit": unit(quantity),
-        }  # fmt: skip
-
-
-def unit(quantity: str) -> str:
-    """Return the unit of a number of a run record, which the end of its name tells: 1 if none.
-
-    `quantity@...` is the same on another grid.
-    """
-    quantity = quantity.split("@")[0]
-    if quantity.endswith("_per_second"):
-        return "1/s"
-    if quantity.startswith("seconds_") or quantity.endswith("_s"):
-        return "s"
-    if quantity.endswith("_mb"):
-        return "MB"
-    return "B" if "bytes" in quantity.split("_") else "1"
-
-
-def _bound(result: BoundResult) -> list[Row]:
-    dim = dimension(result.config)
+def _bound(result: BoundResult) -> Iterator[Row]:
+    base = {"name": result.name, "dim": dimension(result.config)}
     title = formulation_title(result.config, result.degree)
-    search = {"stage": "search", "name": result.name, "dim": dim, "detail": title}
-    certify = search | {"stage": "certify"}
-    rows = [*_measured(search, result.record), _claimed(search, result.record)]
-    rows.append(certify | _proved_or_rejected(result))
-    rows.append(_seconds(certify, result.verdict.seconds))
+    yield from _searched(base, title, result.record)
+    certify = base | {"stage": "certify", "detail": title}
+    yield _proved_or_rejected(certify, result)
+    yield _row(certify, Figure("wall_time_s", result.verdict.seconds, "s"))
     published = result.published
-    rows.append(certify | _published("published_upper_bound", published.value, published))
+    yield _known(certify, "published_upper_bound", published)
     if result.peer != published:
-        rows.append(certify | _published("published_peer_bound", result.peer.value, result.peer))
+        yield _known(certify, "published_peer_bound", result.peer)
     if result.packing is not None:
-        source = result.packing
-        rows.append(certify | _published("best_known_packing", source.value, source))
+        yield _known(certify, "best_known_packing", result.packing)
     if result.proved_bound is not None:
-        gap = relative_gap(result.proved_bound, published.value)
-        rows.append(certify | _gap(gap, published.value))
-    return rows
+        gap = float(relative_gap(result.proved_bound, published.value))
+        yield _row(
+            certify,
+            Figure("relative_gap_to_published", gap),
+            detail=f"(proved - published) / published, published = {published.value}",
+        )
 
 
-def _claimed(base: Row, record: dict[str, Any]) -> Row:
+def _searched(base: Row, title: str, record: Record) -> Iterator[Row]:
+    """Yield what a search measured, and last the solver's own value."""
+    search = base | {"stage": record["stage"], "detail": title}
+    for figure in measured.of_record(record):
+        yield _row(search, figure)
     claimed = record["summary"]["bound"]
+    value = Figure("solver_value", float(claimed), "density", text=claimed)
+    yield _row(search, value, detail=f"{title}; the solver's own value, no bound unless certified")
+
+
+def _proved_or_rejected(base: Row, result: BoundResult) -> Row:
+    if (bound := result.upper_bound) is not None:
+        return _row(base, bound)
     return base | {
-        "quantity": "solver_value", "value": float(claimed), "text": claimed,
-        "label": "empirical", "unit": "density",
-        "detail": f"{base['detail']}; the solver's own value, no bound unless certified",
+        "quantity": "upper_bound", "label": "rejected", "unit": "density",
+        "detail": result.verdict.failed_condition,
     }  # fmt: skip
+
+
+def _known(base: Row, quantity: str, source: Known) -> Row:
+    figure = Figure(quantity, float(source.value), "density", kind="published", text=source.value)
+    told = (source.name, source.kind, source.source)
+    return _row(base, figure, detail="; ".join(filter(None, told)))
 
 
 def _missing(part: Missing) -> Iterator[Row]:
@@ -146,43 +139,7 @@ def _missing(part: Missing) -> Iterator[Row]:
     for record in part.records:
         assert isinstance(part.config, Bound)
         title = formulation_title(part.config, record["summary"]["degree"])
-        search = base | {"stage": record["stage"], "detail": title}
-        yield from _measured(search, record)
-        yield _claimed(search, record)
+        yield from _searched(base, title, record)
     yield base | {
         "stage": part.stage, "quantity": "status", "label": part.status, "detail": part.reason
-    }  # fmt: skip
-
-
-def _proved_or_rejected(result: BoundResult) -> Row:
-    bound = result.proved_bound
-    if bound is None:
-        return {
-            "quantity": "upper_bound", "label": "rejected", "unit": "density",
-            "detail": result.verdict.failed_condition,
-        }  # fmt: skip
-    return {
-        "quantity": "upper_bound", "value": float_above(bound), "text": bound,
-        "label": "proved", "unit": "density",
-    }  # fmt: skip
-
-
-def _seconds(base: Row, seconds: float) -> Row:
-    return base | {
-        "quantity": "wall_time_s", "value": seconds, "label": "empirical", "unit": "s"
-    }  # fmt: skip
-
-
-def _published(quantity: str, text: str, source: Any) -> Row:
-    detail = "; ".join(part for part in (source.name, source.kind, source.source) if part)
-    return {
-        "quantity": quantity, "value": float(text), "text": text,
-        "label": "published", "unit": "density", "detail": detail,
-    }  # fmt: skip
-
-
-def _gap(gap: Decimal, reference: str) -> Row:
-    return {
-        "quantity": "relative_gap_to_published", "value": float(gap), "label": "empirical",
-        "unit": "1", "detail": f"(proved - published) / published, published = {reference}",
     }  # fmt: skip

@@ -3,7 +3,7 @@
 import ast
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ _UNION = ".union"
 # What they are called; their words change no number.
 _CONFIGURATIONS = ("config", "settings")
 _TOLD = ("title", "title_of", "label", "label_of", "baseline")
+# Files that shape what the modules of their folder write, and are no Python.
+_TEMPLATES = "*.j2"
 
 
 def config_digest(config: BaseModel | Mapping[str, Any], *more: object) -> str:
@@ -66,14 +68,19 @@ def source_digest(*modules: str) -> str:
     Snakemake does not see edits of imported modules; as a `params` value this digest makes it
     rerun exactly the jobs whose code changed. A function-level import counts like any other;
     a module loaded by name (`importlib`) must be listed by the caller. Of a kind's configuration
-    fields, limits and capabilities count, and no words (`shaping_source`).
+    fields, limits and capabilities count, and no words (`shaping_source`). Templates in the folder
+    of a module count, too, by their path in the project: a moved checkout has the same digest.
     """
     digest = hashlib.sha256()
-    for module in sorted(source_closure(*modules)):
+    closure = sorted(source_closure(*modules))
+    for module in closure:
         source = _file_of(module).read_bytes()
         if module.rpartition(".")[2] in _CONFIGURATIONS:
             source = shaping_source(source)
         digest.update(module.encode() + b"\0" + source)
+    for path in _templates_of(closure):
+        name = path.relative_to(ROOT).as_posix()
+        digest.update(name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 
@@ -148,6 +155,12 @@ def is_neutral(module: str) -> bool:
 def _file_of(module: str) -> Path:
     path = ROOT.joinpath(*module.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _templates_of(modules: Iterable[str]) -> list[Path]:
+    """Return the templates that lie beside the files of `modules`, in one order everywhere."""
+    folders = {_file_of(module).parent for module in modules}
+    return sorted(path for folder in folders for path in folder.glob(_TEMPLATES))
 
 
 @cache

@@ -8,11 +8,12 @@ import torch
 from test_describe import PROBLEMS
 from training_fixtures import pinn_run
 
+from pipeline.aggregate import baselines
 from pipeline.aggregate.console import closing_table
 from pipeline.aggregate.read.collect import collect
+from pipeline.aggregate.read.measured import unit
 from pipeline.aggregate.report import render
-from pipeline.aggregate.sections import baselines
-from pipeline.aggregate.table import summary_table, unit
+from pipeline.aggregate.table import summary_table
 from pipeline.kinds import implementation
 from pipeline.training.pinn.config import PinnRun
 

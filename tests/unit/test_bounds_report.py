@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from pipeline.aggregate.figures.figure import svg
+from pipeline.aggregate.figures.profile import envelope, radial_profile
 from pipeline.aggregate.figures.profile_figure import profile_figure
 from pipeline.aggregate.read.collect import BoundResult, Verdict, collect
 from pipeline.aggregate.sections.bounds import best, by_dimension, headlines
-from pipeline.aggregate.sections.curves import bound_convergence
-from pipeline.aggregate.sections.profile import envelope, radial_profile
+from pipeline.aggregate.sections.convergence import bound_convergence
 from pipeline.certify import format as certificates
 from pipeline.packing.two_point.config import TwoPoint
 

@@ -112,6 +112,55 @@ def test_an_operator_does_not_depend_on_what_pinns_are_made_of():
     assert not [x for x in closure if x.startswith(tuple(f"pipeline.{name}" for name in others))]
 
 
+@pytest.fixture
+def pages(tmp_path, monkeypatch):
+    """A package `page` that fills templates, and another one that `page` knows nothing of."""
+    for folder in ("", "page", "other"):
+        (tmp_path / "pipeline" / folder).mkdir()
+        (tmp_path / "pipeline" / folder / "__init__.py").write_text("")
+    for name in ("page/write.py", "page/a.html.j2", "page/b.html.j2", "other/c.html.j2"):
+        (tmp_path / "pipeline" / name).write_text("")
+    (tmp_path / "pipeline" / "other" / "write.py").write_text("")
+    monkeypatch.setattr(digests, "ROOT", tmp_path)
+    return tmp_path / "pipeline"
+
+
+def test_a_template_counts_for_what_imports_its_folder(pages):
+    def digest():
+        return source_digest("pipeline.page.write"), source_digest("pipeline.other.write")
+
+    before = digest()
+    (pages / "page" / "a.html.j2").write_text("# An edit.")
+    edited = digest()
+    assert edited[0] != before[0] and edited[1] == before[1]
+    # What no module of the folder reads, and what lies in a folder below that is no package.
+    (pages / "page" / "notes.txt").write_text("x")
+    (pages / "page" / "drafts").mkdir()
+    (pages / "page" / "drafts" / "d.html.j2").write_text("x")
+    assert digest() == edited
+    # The text of one template under the name of another is another report.
+    (pages / "page" / "a.html.j2").write_text("")
+    assert digest() == before
+    (pages / "page" / "b.html.j2").write_text("# An edit.")
+    assert digest()[0] not in (before[0], edited[0])
+
+
+def test_a_moved_checkout_has_the_same_digest(pages, tmp_path, monkeypatch):
+    (pages / "page" / "a.html.j2").write_text("x")
+    before = source_digest("pipeline.page.write")
+    (tmp_path / "moved").mkdir()
+    pages.rename(tmp_path / "moved" / "pipeline")
+    monkeypatch.setattr(digests, "ROOT", tmp_path / "moved")
+    assert source_digest("pipeline.page.write") == before
+
+
+def test_every_template_lies_in_a_package_whose_digest_counts_it():
+    templates = sorted(ROOT.joinpath("pipeline").rglob("*.j2"))
+    assert templates and all((path.parent / "__init__.py").exists() for path in templates)
+    modules = source_closure("pipeline.aggregate.stage", "pipeline.aggregate.across.write")
+    assert digests._templates_of(modules) == templates
+
+
 def test_neutral_modules_exist():
     for module in NEUTRAL:
         assert (ROOT / (module.replace(".", "/") + ".py")).exists()

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.aggregate.read import measured
 from pipeline.aggregate.read import quantities as q
 
 decimals = st.decimals(min_value="1e-60", max_value="1e6", allow_nan=False).map(lambda x: f"{x:f}")
@@ -79,3 +80,35 @@ def test_short_forms(shown, text):
 def test_gaps_are_not_lost_to_cancellation():
     gap = q.relative_gap("0.2536695079010481", "0.2536695079010480")
     assert float(gap) == pytest.approx(3.942e-16, rel=1e-3)
+
+
+def test_figures_of_a_record_bring_unit_standard_error_and_kind():
+    record = {
+        "summary": {
+            "relative_l2": 0.25, "relative_l2_standard_error": 0.01, "relative_l2@64": 0.5,
+            "relative_error_bound": 1, "bytes": 12, "is_best": True, "choice": "sdgd", "peak": None,
+        },
+        "wall_time_s": 3.5,
+        "peak_memory_mb": None,
+    }  # fmt: skip
+    figures = list(measured.of_record(record))
+    assert figures == [
+        q.Figure("relative_l2", 0.25, "1", error=0.01),
+        q.Figure("relative_l2_standard_error", 0.01),
+        q.Figure("relative_l2@64", 0.5),
+        q.Figure("relative_error_bound", 1.0, kind="asymptotic"),
+        q.Figure("bytes", 12.0, "B"),
+        q.Figure("wall_time_s", 3.5, "s"),
+    ]
+    # A limit that holds for many points only is no proof, and no label of its own.
+    assert {figure.label for figure in figures} == {"empirical"}
+
+
+@given(decimals)
+def test_a_proved_figure_is_never_below_its_decimal(text):
+    value = q.float_above(text)
+    assert q.Figure("upper_bound", value, "density", kind="proved", text=text).label == "proved"
+    with pytest.raises(AssertionError):
+        q.Figure("upper_bound", math.nextafter(value, 0), "density", kind="proved", text=text)
+    with pytest.raises(AssertionError):
+        q.Figure("upper_bound", value, "density", kind="proved")

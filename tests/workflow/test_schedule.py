@@ -71,6 +71,8 @@ def test_a_second_run_does_nothing(finished):
         ("pipeline/packing/known.py", {"aggregate"}),
         ("pipeline/aggregate/published.py", {"aggregate"}),
         ("pipeline/runtime/progress.py", set()),
+        ("pipeline/aggregate/sections/flows.html.j2", {"aggregate"}),
+        ("pipeline/aggregate/across/compared.html.j2", set()),
         ("cluster/ray_cluster.py", set()),
         ("cluster/mpi.py", set()),
         ("pipeline/runtime/provenance.py", set()),

@@ -16,11 +16,6 @@ rule aggregate:
         verdicts=lambda wildcards: expand(
             f"{R}/certify/{{name}}/{{file}}", name=experiment.bounds, file=CERTIFIED
         ),
-        # The digest in params covers Python alone.
-        templates=expand(
-            f"{workflow.basedir}/pipeline/aggregate/templates/{{file}}.j2",
-            file=["report.html", "style.css"],
-        ),
     output:
         summary=f"{R}/summary.parquet",
         table=f"{R}/summary.txt",

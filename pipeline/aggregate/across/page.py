@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.aggregate import overview
 from pipeline.aggregate.across import bounds, datasets, differences, seeds
 from pipeline.aggregate.across.experiments import Member
 from pipeline.aggregate.across.text import mean_text
 from pipeline.aggregate.figures.figure import COLOURS
+from pipeline.aggregate.read.measured import unit
 from pipeline.aggregate.read.quantities import percent, short, shorten_above
 from pipeline.aggregate.read.results import BoundResult, Missing
-from pipeline.aggregate.report import templates
-from pipeline.aggregate.sections import lacking
-from pipeline.aggregate.table import unit
+from pipeline.aggregate.sections import missing
+from pipeline.aggregate.templates import templates
 
 # By which a page is recognised as one of these.
 GENERATOR = "pipeline.aggregate: experiments compared"
@@ -22,7 +23,7 @@ Row = dict[str, Any]
 
 def compared_page(members: Sequence[Member]) -> str:
     """Return the comparison: self-contained HTML, a pure function of `members`."""
-    return templates().get_template("compared.html.j2").render(
+    return templates().get_template("across/compared.html.j2").render(
         generator=GENERATOR,
         colours=COLOURS,
         labels=[member.label for member in members],
@@ -30,7 +31,7 @@ def compared_page(members: Sequence[Member]) -> str:
         missing=[
             row | {"experiment": member.label}
             for member in members
-            for row in lacking.rows(member.results)
+            for row in missing.rows(member.results)
         ],
         num_parts=sum(member.results.num_parts for member in members),
         runs=[_run(same) for same in seeds.same_runs(members)],
@@ -41,8 +42,8 @@ def compared_page(members: Sequence[Member]) -> str:
 
 
 def _experiment(member: Member) -> Row:
-    counts = lacking.counts(member.results)
-    return lacking.asked(member.results) | {
+    counts = overview.counts(member.results)
+    return overview.asked(member.results) | {
         "label": member.label,
         "seed": member.seed,
         "there": counts["there"],

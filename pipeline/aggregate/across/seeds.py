@@ -108,7 +108,7 @@ def _numbers(run: RunResult) -> dict[str, float]:
     """Return all numbers of a run: its summary, its last step, what it cost."""
     record = run.record
     costs = {key: record[key] for key in ("wall_time_s", "peak_memory_mb")}
-    steps = {"num_steps": int(run.metrics["step"].max())}
+    steps = {"num_steps": run.num_steps}
     return {
         key: float(value)
         for key, value in (record["summary"] | steps | costs).items()

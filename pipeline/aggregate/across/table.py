@@ -22,10 +22,9 @@ import pandas as pd
 from pipeline.aggregate.across import bounds, differences, seeds
 from pipeline.aggregate.across.experiments import Member
 from pipeline.aggregate.describe import dimension
-from pipeline.aggregate.read.quantities import float_above
+from pipeline.aggregate.read.measured import unit
 from pipeline.aggregate.read.results import BoundResult
-from pipeline.aggregate.sections.lacking import PARTS
-from pipeline.aggregate.table import unit
+from pipeline.aggregate.sections.missing import PARTS
 
 COLUMNS = {
     "part": "str",
@@ -78,14 +77,14 @@ def _bounds(members: Sequence[Member]) -> Iterator[Row]:
         for member, cell in zip(members, row.cells, strict=True):
             if not isinstance(cell, BoundResult):
                 continue
-            proved = cell.proved_bound
+            bound = cell.upper_bound
             yield {
                 "part": "bound",
                 "name": row.name,
                 "quantity": "upper_bound",
-                "value": float_above(proved) if proved else None,
-                "text": proved,
-                "label": "proved" if proved else "rejected",
+                "value": bound.value if bound else None,
+                "text": bound.text if bound else None,
+                "label": bound.label if bound else "rejected",
                 "unit": "density",
                 "dim": row.dim,
                 "experiments": member.label,

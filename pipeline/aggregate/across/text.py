@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipeline.aggregate import overview
 from pipeline.aggregate.across import bounds, datasets, differences, seeds
 from pipeline.aggregate.across.experiments import Member
 from pipeline.aggregate.console import WIDTH, align, cut
 from pipeline.aggregate.read.quantities import duration, percent, short, shorten_above
 from pipeline.aggregate.read.results import BoundResult, Missing
-from pipeline.aggregate.sections import lacking
+from pipeline.aggregate.sections import missing
 
 # The first line of the file, by which it is recognised.
 HEADING = "Experiments compared"
@@ -57,7 +58,7 @@ def bound_text(cell: BoundResult | Missing | None) -> str:
 def _experiments(members: Sequence[Member]) -> Iterator[tuple[str, ...]]:
     yield "experiment", "seed", "data sets", "runs", "bounds", "files"
     for member in members:
-        found = lacking.counts(member.results)["there"]
+        found = overview.counts(member.results)["there"]
         files = ", ".join(member.results.asked.files) or "unknown"
         there = (found["datasets"], found["runs"], found["bounds"])
         yield member.label, str(member.seed), *there, files
@@ -102,4 +103,4 @@ def _missing(members: Sequence[Member]) -> Iterator[tuple[str, ...]]:
     yield "experiment", "part", "name", "status", "reason"
     for member in members:
         for part in member.results.missing:
-            yield member.label, lacking.PARTS[part.stage], part.name, part.status, part.reason
+            yield member.label, missing.PARTS[part.stage], part.name, part.status, part.reason

@@ -13,6 +13,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
@@ -108,8 +109,11 @@ def thin(
     return middle, median, least, most
 
 
-def svg(figure: Figure, prefix: str) -> str:
-    """Return `figure` as an <svg> element whose ids start with `prefix`, unique on the page."""
+def svg(figure: Figure, prefix: str) -> Markup:
+    """Return `figure` as an <svg> element whose ids start with `prefix`, unique on the page.
+
+    It is safe markup: matplotlib escapes the texts of a figure.
+    """
     buffer = io.StringIO()
     with style():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
@@ -129,7 +133,7 @@ def svg(figure: Figure, prefix: str) -> str:
     text = text.replace(INK, "currentColor").replace(GRID, "var(--grid)")
     for index, colour in enumerate(COLOURS):
         text = text.replace(colour.lower(), f"var(--curve{index})")
-    return re.sub(r'<svg ([^>]*?)height="[^"]*" ?', r"<svg \1", text, count=1)
+    return Markup(re.sub(r'<svg ([^>]*?)height="[^"]*" ?', r"<svg \1", text, count=1))
 
 
 def finish(axes: Axes, *, title: str = "", xlabel: str = "", ylabel: str = "") -> None:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.aggregate.figures.figure import INK, finish, line_style, panels, style
-from pipeline.aggregate.sections.profile import Profile, envelope
+from pipeline.aggregate.figures.profile import Profile, envelope
 
 _HEADROOM = 1.25
 

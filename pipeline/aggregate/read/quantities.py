@@ -1,8 +1,10 @@
-"""Numbers as text: exact decimals that are never rounded below, and short forms for people."""
+"""Numbers with what stands behind them, and as text: exact and never rounded below, or short."""
 
 import math
 import re
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal
+from typing import Literal
 
 _DECIMAL = re.compile(r"[0-9]{1,4000}(\.[0-9]{1,4000})?([eE][+-]?[0-9]{1,4})?")
 # Enough digits that differences of two decimals of the accepted size are exact in practice.
@@ -10,6 +12,36 @@ _EXACT = Context(prec=12_000)
 # No line break within a number.
 _TIMES = "\u00a0×\u00a0"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+# proved: an upper bound from a verdict. asymptotic: a confidence limit that holds for many samples.
+# empirical: measured or computed without proof. published: quoted from the literature.
+Kind = Literal["proved", "asymptotic", "empirical", "published"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number: its name, value and unit, its standard error if that is known, and its kind.
+
+    `text` is the exact decimal, where the number has one. The value of a proved bound is never
+    below it.
+    """
+
+    name: str
+    value: float
+    unit: str = "1"
+    error: float | None = None
+    kind: Kind = "empirical"
+    text: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind == "proved":
+            assert self.text is not None and Decimal(self.value) >= exact_decimal(self.text)
+
+    @property
+    def label(self) -> str:
+        """Return the kind as tables name it: a limit that is asymptotic is empirical, no proof."""
+        return "empirical" if self.kind == "asymptotic" else self.kind
 
 
 def exact_decimal(text: str) -> Decimal:

@@ -1,9 +1,9 @@
 """What an experiment has: the results of its finished parts, and why each other part has none.
 
-What may be called proved is decided by two properties and nowhere else: `BoundResult.proved_bound`
-is the bound of a verdict with status "proved", about the very certificate that lies beside it.
-What the solver claims (candidate, trace, run record) is never consulted for it, and a part in
-`Results.missing` has no bound at all.
+What may be called proved is decided by `BoundResult.proved_bound` and nowhere else: it is the bound
+of a verdict with status "proved", about the very certificate that lies beside it. What the solver
+claims (candidate, trace, run record) is never consulted for it, and a part in `Results.missing` has
+no bound at all.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from pipeline.aggregate.read.quantities import same_digits
+from pipeline.aggregate.read.quantities import Figure, float_above, same_digits
 from pipeline.certify.format import ThreePoint, TwoPoint
 from pipeline.config import Experiment
 from pipeline.packing import known
@@ -49,6 +49,21 @@ class RunResult:
     record: Record
     metrics: pd.DataFrame
     prediction: dict[str, np.ndarray]
+
+    @property
+    def relative_l2(self) -> float:
+        """Return the relative L2 error on test points or held-out samples."""
+        return float(self.record["summary"]["relative_l2"])
+
+    @property
+    def num_steps(self) -> int:
+        """Return the last step that the history tells of."""
+        return int(self.metrics["step"].max())
+
+    @property
+    def training_s(self) -> float:
+        """Return the time of the training loop with its evaluations, in seconds."""
+        return float(self.metrics["elapsed_s"].max())
 
 
 @dataclass(frozen=True)
@@ -97,6 +112,13 @@ class BoundResult:
     def proved_bound(self) -> str | None:
         """Return the proved upper bound as a decimal, or None."""
         return self.verdict.bound if self.verdict.status == "proved" else None
+
+    @property
+    def upper_bound(self) -> Figure | None:
+        """Return the proved upper bound, its value rounded upward, or None."""
+        if (bound := self.proved_bound) is None:
+            return None
+        return Figure("upper_bound", float_above(bound), unit="density", kind="proved", text=bound)
 
     @property
     def peer(self) -> known.Known:

@@ -1,1 +1,1 @@
-"""The sections of the report, one for each kind of content."""
+"""The report, section by section: one module and one template for each kind of content."""

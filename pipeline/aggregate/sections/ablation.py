@@ -5,17 +5,28 @@ a group is drawn if one estimator has runs with several numbers of directions.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.aggregate.figures.figure import finish, line_style, log_axis, panels, style
-from pipeline.aggregate.read.collect import RunResult
+from pipeline.aggregate.figures.figure import finish, line_style, log_axis, panels, style, svg
+from pipeline.aggregate.read.results import Results, RunResult
+from pipeline.aggregate.sections.base import Row
 from pipeline.training.pinn.config import PinnRun
 from pipeline.wording import phrases
 
+NAME, LINK = "ablation", None
 _NUMBERS = frozenset({"sampled_axes", "num_directions"})
+
+
+def build(results: Results) -> Row | None:
+    """Return a figure for each group of runs that varies the number of directions."""
+    figures = [
+        svg(ablation_figure(group), f"ablation{index}")
+        for index, group in enumerate(groups(results.runs))
+    ]
+    return {"figures": figures} if figures else None
 
 
 def groups(runs: Sequence[RunResult]) -> list[list[RunResult]]:
@@ -52,7 +63,7 @@ def ablation_figure(group: Sequence[RunResult]) -> Figure:
                     _curve(panel, _members(group, dim, kind), kind, index, row)
             finish(column[0], title=f"d = {dim:,}")
             finish(column[1], xlabel="sampled directions b")
-        for panel, value in zip(axes[:, 0], (_error, _seconds), strict=True):
+        for panel, value in zip(axes[:, 0], _VALUES, strict=True):
             log_axis(panel.yaxis, [value(run) for run in group])
         numbers = [b for run in group if (b := num_directions(run)) is not None]
         ticks = sorted(set(numbers))
@@ -80,7 +91,7 @@ def _members(group: Sequence[RunResult], dim: int, kind: str) -> list[RunResult]
 
 
 def _curve(panel: Axes, runs: Sequence[RunResult], kind: str, index: int, row: int) -> None:
-    value = (_error, _seconds)[row]
+    value = _VALUES[row]
     look = line_style(index)
     sampled = [(b, value(run)) for run in runs if (b := num_directions(run)) is not None]
     if len(sampled) < len(runs):
@@ -103,10 +114,10 @@ def _dim(run: RunResult) -> int:
     return run.config.problem.dim
 
 
-def _error(run: RunResult) -> float:
-    return float(run.record["summary"]["relative_l2"])
-
-
 def _seconds(run: RunResult) -> float:
     """Return the time of the training loop over its steps, evaluations included."""
-    return float(run.metrics["elapsed_s"].max()) / int(run.metrics["step"].max())
+    return run.training_s / run.num_steps
+
+
+# What the two rows of a figure show.
+_VALUES: tuple[Callable[[RunResult], float], ...] = (lambda run: run.relative_l2, _seconds)

@@ -1,12 +1,9 @@
-"""The bounds as the report tells them: a row a dimension, headlines, and details of each."""
+"""Bounds on the sphere packing density: a row a dimension, ours beside the published ones."""
 
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_FLOOR, Context
 from itertools import groupby
-from typing import Any
 
-from pipeline.aggregate.describe import formulation_title
-from pipeline.aggregate.read.collect import BoundResult
 from pipeline.aggregate.read.quantities import (
     duration,
     exact_decimal,
@@ -15,12 +12,20 @@ from pipeline.aggregate.read.quantities import (
     same_digits,
     shorten_above,
 )
+from pipeline.aggregate.read.results import BoundResult, Results
+from pipeline.aggregate.sections.base import Link, Row
 
-Row = dict[str, Any]
+NAME, LINK = "bounds", Link("bounds", "Bounds")
 # The columns of our bounds, in order; one without a bound stays empty.
 FORMULATIONS = ("two_point", "three_point")
 _COLUMN_DIGITS = 8
 _MOST_HEADLINES = 6
+
+
+def build(results: Results) -> Row | None:
+    """Return a row for each dimension."""
+    rows = by_dimension(results.bounds)
+    return {"rows": rows} if rows else None
 
 
 def best(results: Sequence[BoundResult]) -> BoundResult | None:
@@ -118,19 +123,4 @@ def _cell(results: list[BoundResult]) -> Row:
         "bound": shorten_above(bound, _COLUMN_DIGITS) if bound else "",
         "degree": chosen.degree if chosen else None,
         "rejected": sum(r.proved_bound is None for r in results),
-    }
-
-
-def details(result: BoundResult) -> Row:
-    """Return what the verifier checked, and where the published bounds come from."""
-    return {
-        "name": result.name,
-        "formulation": formulation_title(result.config, result.degree),
-        "proved": result.proved_bound is not None,
-        "exact": result.proved_bound,
-        "failed_condition": result.verdict.failed_condition,
-        "checks": result.verdict.checks,
-        "sha256": result.verdict.certificate_sha256 or "unknown: unreadable",
-        "published_source": result.published.source,
-        "peer": result.peer if result.peer != result.published else None,
     }

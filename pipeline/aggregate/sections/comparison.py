@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pipeline.aggregate import published
 from pipeline.aggregate.describe import estimator_title
 from pipeline.aggregate.published import Published
-from pipeline.aggregate.read.collect import Results, RunResult
 from pipeline.aggregate.read.quantities import percent, short
+from pipeline.aggregate.read.results import Results, RunResult
+from pipeline.aggregate.sections.base import Row
 from pipeline.estimators.taylor.config import Taylor
 from pipeline.optimizers.adam.config import Adam
 from pipeline.optimizers.kaczmarz.config import Kaczmarz
@@ -16,12 +16,19 @@ from pipeline.problems.two_body.config import TwoBody
 from pipeline.training.pinn.config import PinnRun
 from pipeline.wording import number, phrases
 
-Row = dict[str, Any]
+NAME, LINK = "comparison", None
 _DECAYS = {"cosine": "falls by half a cosine", "linear": "falls linearly"}
 # The fields of a two-body problem that are the same, or have a statement of their own.
 _TOLD = frozenset({"equation", "dim", "coefficient_seed", "zero_sum", "radius_exponent"})
 # They sample axes of the published set-up: the same numbers, computed differently.
 _SAME_AXES = ("sdgd", "taylor", "jet", "double_backward")
+
+
+def build(results: Results) -> Row | None:
+    """Return a row for each run with published numbers of its problem."""
+    compared = ((run, comparison(run)) for run in results.runs)
+    rows = [_row(run, found) for run, found in compared if found is not None]
+    return {"rows": rows} if rows else None
 
 
 @dataclass(frozen=True)
@@ -154,12 +161,6 @@ def _of_a_value(summary: Row) -> list[str]:
     if known := summary.get("reference_error"):
         found.append(f"known to {percent(known)} only")
     return found
-
-
-def rows(results: Results) -> list[Row]:
-    """Return a row of the report for each run with published numbers of its problem."""
-    compared = ((run, comparison(run)) for run in results.runs)
-    return [_row(run, found) for run, found in compared if found is not None]
 
 
 def _row(run: RunResult, found: Comparison) -> Row:

@@ -1,17 +1,12 @@
-"""Figures over time: loss, error, skill; and the solver's value against the degree."""
+"""Loss, held-out residual and test error of the runs over steps and time."""
 
-from collections.abc import Hashable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from pipeline.aggregate.describe import problem_identity, problem_title
+from pipeline.aggregate import baselines
 from pipeline.aggregate.figures.figure import (
     COLOURS,
     INK,
@@ -20,27 +15,26 @@ from pipeline.aggregate.figures.figure import (
     log_axis,
     panels,
     style,
+    svg,
     thin,
 )
-from pipeline.aggregate.read.collect import BoundResult, Results, RunResult
-from pipeline.aggregate.read.quantities import exact_decimal, last_place, relative_gap, short
-from pipeline.aggregate.sections import baselines
+from pipeline.aggregate.read.results import Results, RunResult
+from pipeline.aggregate.sections.base import Row
+from pipeline.aggregate.sections.runs import by_problem
 
-# So many bounds are told apart by colour and name, more by a shade.
-_MOST_NAMES = 6
+NAME, LINK = "curves", None
 
 
-def by_problem(results: Results) -> dict[str, list[RunResult]]:
-    """Return the runs grouped by the problem they solve, under its title, in their order.
-
-    What is equal is decided by the configurations, not by the titles made of them.
-    """
-    groups: dict[Hashable, list[RunResult]] = {}
-    for run in results.runs:
-        groups.setdefault(problem_identity(run.config, results.experiment), []).append(run)
-    titles = [problem_title(runs[0].config, results.experiment) for runs in groups.values()]
-    assert len(set(titles)) == len(groups), titles
-    return dict(zip(titles, groups.values(), strict=True))
+def build(results: Results) -> Row | None:
+    """Return the figures; that of the residual is None if no run follows it."""
+    if not results.runs:
+        return None
+    residual = residual_curves(results)
+    return {
+        "loss": svg(loss_curves(results), "loss"),
+        "residual": svg(residual, "residual") if residual else None,
+        "error": svg(error_curves(results), "error"),
+    }
 
 
 def loss_curves(results: Results) -> Figure:
@@ -87,69 +81,6 @@ def error_curves(results: Results) -> Figure:
             # sharey hides the labels of the right panel; they are wanted at reading distance.
             row[1].tick_params(labelleft=True)
     return figure
-
-
-def skill_chart(results: Results) -> Figure | None:
-    """Draw the skill of every run that has one as a bar from 1, or return None without any."""
-    runs = [run for run in results.runs if "skill" in run.record["summary"]]
-    if not runs:
-        return None
-    skills = [float(run.record["summary"]["skill"]) for run in runs]
-    with style():
-        figure, axes = panels(1, 1, 0.75 + 0.32 * len(runs))
-        panel = axes[0, 0]
-        panel.barh(range(len(runs)), [s - 1 for s in skills], left=1, color=COLOURS[0], height=0.55)
-        for row, skill in enumerate(skills):
-            panel.annotate(
-                short(skill), (max(skill, 1), row), (5, 0), textcoords="offset points", va="center"
-            )
-        log_axis(panel.xaxis, [*skills, 1, 2 * max(skills)])
-        panel.set_xlim(min(0.8, 0.8 * min(skills)), 1.35 * max(*skills, 2))
-        panel.axvline(1, color=INK, linewidth=1)
-        panel.set_yticks(range(len(runs)), [run.name for run in runs])
-        panel.set_ylim(len(runs) - 0.5, -0.5)
-        panel.grid(axis="y", visible=False)
-        finish(panel, xlabel="skill = least error without learning / error of the run")
-    return figure
-
-
-def bound_convergence(bounds: Sequence[BoundResult]) -> Figure | None:
-    """Draw the gap of the solver's value to the published one of its formulation by degree."""
-    with style():
-        figure, axes = panels(1, 1, 3.6)
-        panel = axes[0, 0]
-        values: list[float] = []
-        few = len(bounds) <= _MOST_NAMES
-        shades = ListedColormap(colormaps["viridis"](np.linspace(0.1, 0.9, len(bounds))))
-        for index, result in enumerate(bounds):
-            look = line_style(index) if few else {"color": shades(index), "linewidth": 1.0}
-            values += _ladder(panel, result, look)
-        if not values:
-            return None
-        log_axis(panel.yaxis, values)
-        finish(
-            panel,
-            xlabel="degree of the polynomial",
-            ylabel="|relative gap to the published value|",
-        )
-        if few:
-            panel.legend(ncols=2)
-        else:
-            dims = [result.config.formulation.dim for result in bounds]
-            _dimension_bar(figure, panel, shades, dims)
-    return figure
-
-
-def _dimension_bar(
-    figure: Figure, panel: Axes, shades: ListedColormap, dims: Sequence[int]
-) -> None:
-    """Draw which of `dims`, which are in order, each shade stands for."""
-    bar = figure.colorbar(ScalarMappable(cmap=shades), ax=panel, pad=0.01, aspect=30)
-    ticks = [round(tick) for tick in np.linspace(0, len(dims) - 1, 6)]
-    places = [(tick + 0.5) / len(dims) for tick in ticks]
-    bar.set_ticks(places, labels=[str(dims[tick]) for tick in ticks])
-    bar.outline.set_visible(False)
-    bar.set_label("dimension n")
 
 
 def _curves(
@@ -199,29 +130,3 @@ def _baseline(panel: Axes, runs: Sequence[RunResult]) -> list[float]:
         textcoords="offset points", ha="right",
     )  # fmt: skip
     return [error]
-
-
-def _ladder(panel: Axes, result: BoundResult, look: dict[str, Any]) -> list[float]:
-    """Draw one ladder of degrees; gaps below the published digits sit at their resolution."""
-    reference = result.peer.value
-    floor = float(last_place(reference) / exact_decimal(reference)) or 1e-16
-
-    def gap(bound: str) -> float:
-        return max(abs(float(relative_gap(bound, reference))), floor)
-
-    steps = result.ladder
-    if not steps:
-        return []
-    gaps = [gap(bound) for _, bound in steps]
-    label = f"{result.name} (n = {result.config.formulation.dim}), solver"
-    degrees = [degree for degree, _ in steps]
-    panel.plot(degrees, gaps, marker="o", markersize=4, label=label, **look)
-    if result.proved_bound is not None:
-        proved = gap(result.proved_bound)
-        panel.plot(
-            result.degree, proved, marker="*", markersize=13, linestyle="none",
-            color=look["color"], markeredgecolor=INK, markeredgewidth=0.6,
-            label=f"{result.name}, proved",
-        )  # fmt: skip
-        gaps.append(proved)
-    return gaps

@@ -12,11 +12,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.aggregate.figures.figure import COLOURS, INK, finish, panels, style
-from pipeline.aggregate.read.collect import RunResult
+from pipeline.aggregate.describe import problem_title
+from pipeline.aggregate.figures.figure import COLOURS, INK, finish, panels, style, svg
 from pipeline.aggregate.read.quantities import percent
+from pipeline.aggregate.read.results import Results, RunResult
+from pipeline.aggregate.sections.base import Link, Row
 from pipeline.training.operator.config import OperatorRun
 
+NAME, LINK = "predictions", Link("samples", "Sample predictions")
 # One line in the report under each kind of figure.
 CAPTIONS = {
     "lines": "Typical (median error) and worst test sample: input, truth with prediction, and"
@@ -27,6 +30,20 @@ CAPTIONS = {
     " point, at the time given if there is time; dots where the solution is known at single points"
     " only.",
 }
+
+
+def build(results: Results) -> Row | None:
+    """Return a figure for each run."""
+    samples = [
+        {
+            "name": run.name,
+            "problem": problem_title(run.config, results.experiment),
+            "caption": CAPTIONS[kind(run)],
+            "svg": svg(prediction_figure(run), f"sample{index}"),
+        }
+        for index, run in enumerate(results.runs)
+    ]
+    return {"samples": samples} if samples else None
 
 
 def kind(run: RunResult) -> str:

@@ -1,55 +1,25 @@
-"""What was asked for, what of it is there, and why the rest is not, as the report tells it."""
-
-from typing import Any
+"""What was asked for and has no result, and why."""
 
 from pipeline.aggregate.describe import dataset_title, formulation_title, problem_title
-from pipeline.aggregate.read.origin import computed, minute
+from pipeline.aggregate.read.origin import minute
 from pipeline.aggregate.read.results import Missing, Results
+from pipeline.aggregate.sections.base import Link, Row
 from pipeline.config import Experiment
 from pipeline.packing.config import Bound
 from pipeline.store.config import Dataset, Trajectory
 
-Row = dict[str, Any]
+NAME, LINK = "missing", Link("missing", "What is missing")
 # What a part is called in a sentence, by the stage that makes it.
 PARTS = {"generate": "dataset", "train": "run", "search": "bound", "certify": "bound"}
 # Longest text of a title beside a reason.
 _MOST_TITLE = 140
 
 
-def counts(results: Results) -> Row:
-    """Return how many parts were asked for and are there, as texts: "3", or "2 of 3"."""
-    asked = results.experiment
-    return {
-        "datasets": len(asked.datasets),
-        "runs": len(asked.runs),
-        "bounds": len(asked.bounds),
-        "there": {
-            "datasets": of(len(results.datasets), len(asked.datasets)),
-            "runs": of(len(results.runs), len(asked.runs)),
-            "bounds": of(len(results.bounds), len(asked.bounds)),
-        },
-        "proved": sum(result.proved_bound is not None for result in results.bounds),
-        "rejected": sum(result.proved_bound is None for result in results.bounds),
-        "seed": asked.seed,
-    }
-
-
-def of(there: int, asked: int) -> str:
-    """Return "3" if all are there, else "2 of 3"."""
-    return f"{asked:,}" if there == asked else f"{there:,} of {asked:,}"
-
-
-def asked(results: Results) -> Row:
-    """Return by which command, from which files and when the experiment was asked for."""
-    found = results.asked
-    return {
-        "name": found.name,
-        "files": ", ".join(found.files) or "unknown",
-        "overrides": found.overrides,
-        "command": found.command,
-        "started": "unknown" if found.started == "unknown" else f"{minute(found.started)} UTC",
-        "computed": computed(results),
-    }
+def build(results: Results) -> Row | None:
+    """Return a row for each part without a result."""
+    if not results.missing:
+        return None
+    return {"rows": rows(results), "num_parts": results.num_parts}
 
 
 def rows(results: Results) -> list[Row]:
