@@ -5,7 +5,8 @@ from typing import ClassVar, NamedTuple
 
 from pipeline.kinds import Kind
 
-_FREQUENCIES = 16
+# Of the linear map beside a model that keeps all frequencies.
+FREQUENCIES = 16
 
 
 class FieldSpec(NamedTuple):
@@ -28,12 +29,16 @@ class ModelKind(Kind):
         """Return the least number of weights, and the key that makes them many; none by default."""
         return 0, "kind"
 
+    def kept_frequencies(self) -> tuple[int, ...] | None:
+        """Return how many frequencies an axis the model keeps, None if it drops none."""
+        return None
+
     def frequencies(self, grid: tuple[int, ...]) -> tuple[int, ...]:
         """Return how many frequencies an axis the linear map beside it takes (`baselines`).
 
-        Those that the model keeps, where it keeps some; else up to 16.
+        Those that the model keeps, if it drops others; else up to `FREQUENCIES`.
         """
-        return tuple(min(_FREQUENCIES, points // 2) for points in grid)
+        return self.kept_frequencies() or tuple(min(FREQUENCIES, points // 2) for points in grid)
 
     def fits(self, spec: FieldSpec) -> Iterator[str]:
         """Yield why the model does not take such fields, each "key: expected ..., got ..."."""

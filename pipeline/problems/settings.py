@@ -34,6 +34,11 @@ class ProblemKind(Kind):
         """Return whether the equation has mixed derivatives."""
         return bool(self.mixed_by) and bool(getattr(self, self.mixed_by))
 
+    def baseline(self) -> str:
+        """Return the formula of the trivial predictor; C is the best constant."""
+        # What the ansatz A + B N knows, with a constant for N.
+        return "A + C B, the conditions"
+
 
 class InSpace(ProblemKind):
     """A problem in `dim` axes of space."""
@@ -117,3 +122,7 @@ class Inseparable(InSpace):
     def label(self) -> str:
         """Return the name of the kind for reports."""
         return f"{EQUATIONS[self.equation]}, {super().label().replace(' ', '-')} solution"
+
+    def baseline(self) -> str:
+        """Return the formula of the trivial predictor; C is the best constant."""
+        return "C (1 − |x|²)"

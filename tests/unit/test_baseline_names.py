@@ -8,7 +8,6 @@ import torch
 from test_describe import PROBLEMS
 from training_fixtures import pinn_run
 
-from pipeline.aggregate import baselines
 from pipeline.aggregate.console import closing_table
 from pipeline.aggregate.read.collect import collect
 from pipeline.aggregate.read.measured import unit
@@ -63,7 +62,7 @@ def test_the_trivial_predictor_is_what_its_name_says(raw):
     problem = implementation(run.problem).Problem(run.problem, torch.device("cpu"), torch.float64)
     x = problem.sample(50, torch.Generator().manual_seed(1))
     a, b = problem.trivial(x)
-    name = baselines.trivial_name(run.problem)
+    name = run.problem.baseline()
     if run.problem.kind == "parabolic":
         # A number: the mean of u(0, ·) over paths that start at 0, here by Monte Carlo.
         assert name == "E u(0, √2 W_T), no reaction"

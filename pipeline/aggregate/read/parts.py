@@ -56,7 +56,7 @@ def run(name: str, part: PinnRun | OperatorRun, seed: int, results: Path) -> Run
         )
     else:
         prediction = files.read_arrays(file, _OPERATOR_ARRAYS)
-        fits = _is_sample(prediction, len(part.model.modes))
+        fits = _is_sample(prediction)
     if not fits:
         shapes = ", ".join(f"{key} {array.shape}" for key, array in prediction.items())
         raise ResultError(f"{file}: expected arrays that fit together, got {shapes}; rerun train")
@@ -127,9 +127,10 @@ def _same_shape(arrays: dict[str, np.ndarray], ndim: int, *names: str) -> bool:
     return len(shapes) == 1 and arrays[names[0]].ndim == ndim
 
 
-def _is_sample(arrays: dict[str, np.ndarray], num_axes: int) -> bool:
+def _is_sample(arrays: dict[str, np.ndarray]) -> bool:
     """Return whether arrays are (samples, channels, *grid), with the points of that grid."""
     truth, given = arrays["truth"], arrays["input"]
+    num_axes = truth.ndim - 2
     return (
         _same_shape(arrays, 2 + num_axes, "truth", "prediction")
         and (given.ndim, given.shape[0], given.shape[2:])

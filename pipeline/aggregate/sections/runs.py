@@ -90,5 +90,5 @@ def _error_bound(summary: Row) -> str:
 
 
 def _grid(run: RunResult, points: str) -> str:
-    axes = len(run.config.model.modes) if isinstance(run.config, OperatorRun) else 1
+    axes = len(run.prediction["coordinates"]) if isinstance(run.config, OperatorRun) else 1
     return " × ".join([f"{int(points):,}"] * axes)

@@ -45,8 +45,8 @@ class FNO(ModelKind):
         width, modes = self.width, self.modes
         return self.depth * width**2 * (2 ** len(modes) * math.prod(modes) + 1), "width"
 
-    def frequencies(self, grid: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the frequencies that the network keeps."""
+    def kept_frequencies(self) -> tuple[int, ...]:
+        """Return how many frequencies an axis the network keeps."""
         return self.modes
 
     def fits(self, spec: FieldSpec) -> Iterator[str]:

@@ -27,3 +27,7 @@ class BlackScholesBarenblatt(InTime):
     def label(self) -> str:
         """Return the name of the kind for reports."""
         return "Black–Scholes–Barenblatt"
+
+    def baseline(self) -> str:
+        """Return the formula of the trivial predictor; C is the best constant."""
+        return "|x|² + C (1 − t)"

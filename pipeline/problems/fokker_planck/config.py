@@ -30,3 +30,7 @@ class FokkerPlanck(InTime):
     def label(self) -> str:
         """Return the name of the kind for reports."""
         return "Fokker–Planck (log-density)"
+
+    def baseline(self) -> str:
+        """Return the formula of the trivial predictor; C is the best constant."""
+        return "log p₀(x) + C t"

@@ -77,3 +77,11 @@ class HJB(InTime):
         """Return the name of the kind for reports."""
         labels = {"lqg": "HJB-LQG", "rosenbrock": "HJB-Rosenbrock", "lin": "HJB-LIN"}
         return labels[self.equation]
+
+    def baseline(self) -> str:
+        """Return the formula of the trivial predictor; C is the best constant."""
+        return {
+            "lqg": "log((1 + |x|² + 2d(1 − t))/2) + C (1 − t)",
+            "rosenbrock": "g(x) + C (1 − t)",
+            "lin": "Σ x_i + C (1 − t), the solution",
+        }[self.equation]

@@ -30,3 +30,7 @@ class Parabolic(InTime):
     def label(self) -> str:
         """Return the name of the kind for reports."""
         return f"{EQUATIONS[self.equation]}, parabolic, u(0.3, 0)"
+
+    def baseline(self) -> str:
+        """Return the formula of the trivial predictor; C is the best constant."""
+        return "E u(0, √2 W_T), no reaction"

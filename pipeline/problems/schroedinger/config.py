@@ -30,3 +30,7 @@ class Schroedinger(InSpace):
     def label(self) -> str:
         """Return the name of the kind for reports."""
         return "Schrödinger ground state (log)"
+
+    def baseline(self) -> str:
+        """Return the formula of the trivial predictor; C is the best constant."""
+        return "−(|x|²/2d) Σ ω_i x_i² + C (1 − |x|²/d)"
