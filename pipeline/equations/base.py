@@ -58,7 +58,7 @@ class Generator(Protocol):
         that grid's own error takes from the difference; or solve it on a coarser one, whose
         distance is larger than the error. Every sample counts: where that is dear, let something
         cheap find the worst. State the cost. A test compares the estimate with the true error in
-        a dozen settings, unresolved ones among them (tests/unit/test_stated_errors.py).
+        a dozen settings, unresolved ones among them (tests/unit/equations/test_stated_errors.py).
         """
         ...
 

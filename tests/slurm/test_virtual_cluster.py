@@ -51,7 +51,7 @@ def test_nothing_outlives_its_maker(slurm, monkeypatch):
 
 
 def kill_the_maker():
-    script = Path(__file__).with_name("virtual_cluster.py")
+    script = Path(__file__).parents[1] / "support/virtual_cluster.py"
     command = [sys.executable, script, "sh", "-c", "echo up; sleep infinity"]
     maker = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:

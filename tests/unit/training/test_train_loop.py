@@ -1,18 +1,14 @@
 """The training loop: exact resume, numbers that no number of workers changes, errors by name."""
 
-import copy
-
 import numpy as np
 import pytest
 import torch
-from thread_worlds import on_threads
+from loops import Memory, as_double, each_rank, numbers, run
 from training_fixtures import make_store, operator_run, pinn_run
 
 from pipeline.errors import StoreError, TrainingError
 from pipeline.optimizers.gradient import summed
 from pipeline.parallel.world import Alone
-from pipeline.problems.two_body import problem as two_body
-from pipeline.training.loop import train
 from pipeline.training.operator import task as operator
 from pipeline.training.operator.task import relative_l2
 from pipeline.training.pinn import task as pinn
@@ -36,36 +32,6 @@ def make_task(request, store):
         return pinn.Task(pinn_run(**settings), 3, CPU)
 
     return build
-
-
-class Memory:
-    """Keeps every state; `stop_at` kills the run right after the save at that step."""
-
-    def __init__(self, state=None, stop_at=None):
-        self.state, self.stop_at = state, stop_at
-
-    def load(self):
-        return copy.deepcopy(self.state)
-
-    def save(self, state):
-        self.state = copy.deepcopy(state)
-        if state["step"] == self.stop_at:
-            raise KeyboardInterrupt
-
-
-def run(task, checkpoint, world=None):
-    return train(
-        task,
-        name="test",
-        world=world or Alone(),
-        settings=task.run.train,
-        checkpoint=checkpoint,
-        report=lambda progress: None,
-    )
-
-
-def numbers(history):
-    return [row[:-1] for row in history.rows]
 
 
 @pytest.mark.parametrize("stop_at", [7, 14, 28])
@@ -108,22 +74,6 @@ def test_history_has_losses_and_errors_where_they_belong(make_task):
     )
     elapsed = [row.elapsed_s for row in history.rows]
     assert elapsed == sorted(elapsed)
-
-
-def as_double(task):
-    """Return `task` computing in float64, where sums in another order agree to 1e-12."""
-    task.model.double()
-    if isinstance(task, pinn.Task):
-        problem = two_body.Problem(task.run.problem, CPU, torch.float64)
-        task.problem = task.residual.problem = task.evaluation._problem = problem
-        task.evaluation._kept = list(task.evaluation._points())
-    return task
-
-
-def each_rank(build, size, work):
-    """Return what `work(build(), world)` returns or raises on each of `size` ranks."""
-    tasks = [build() for _ in range(size)]
-    return on_threads(size, lambda world: work(tasks[world.rank], world))
 
 
 @pytest.mark.parametrize("batch_size", [12, 7])

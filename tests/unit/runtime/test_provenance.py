@@ -19,7 +19,7 @@ from pipeline.runtime.digest import (
     source_digest,
 )
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EXPERIMENT = experiment.load(ROOT / "workflow/config/default.yaml")
 FLOWS = experiment.load(ROOT / "workflow/config/experiments/taylor_green.yaml")
 PARTS = {

@@ -1,9 +1,9 @@
 """`train.compile`: the same numbers, in one program."""
 
+import pinn_tasks
 import pytest
-import test_pinn_task
 import torch
-from test_pinn_task import train
+from pinn_tasks import train
 from torch._dynamo.utils import counters
 
 from pipeline.calculus.compiled import compiled
@@ -63,7 +63,7 @@ def make(problem, estimator, train, compile=True):
 
 
 def gradient(task, step, rank=0, world_size=1):
-    loss, slope = test_pinn_task.gradient(task, step, rank, world_size)
+    loss, slope = pinn_tasks.gradient(task, step, rank, world_size)
     return torch.cat([loss.reshape(1), slope])
 
 

@@ -1,25 +1,11 @@
 """Titles: runs with equal ones are compared, so that different problems must differ."""
 
-from training_fixtures import pinn_run
+from training_fixtures import PROBLEMS, pinn_run
 
 from pipeline.aggregate.describe import dimension, method_title, problem_title
 from pipeline.config import Experiment
 from pipeline.training.pinn.config import PinnRun
 
-PROBLEMS = [
-    {"kind": "two_body", "dim": 10},
-    {"kind": "two_body", "dim": 100},
-    {"kind": "two_body", "dim": 10, "equation": "poisson"},
-    {"kind": "two_body", "dim": 10, "coefficient_seed": 1},
-    {"kind": "two_body", "dim": 10, "zero_sum": False},
-    {"kind": "three_body", "dim": 10},
-    *[{"kind": "parabolic", "dim": 10, "equation": e}
-      for e in ("heat", "allen_cahn", "sine_gordon")],
-    *[{"kind": "hjb", "dim": 10, "equation": e} for e in ("lqg", "rosenbrock", "lin")],
-    {"kind": "hjb", "dim": 10, "equation": "lqg", "mu": 0.5},
-    *[{"kind": k, "dim": 10}
-      for k in ("black_scholes_barenblatt", "fokker_planck", "schroedinger")],
-]  # fmt: skip
 ESTIMATORS = [
     *[{"kind": k, "sampled_axes": 4} for k in ("sdgd", "jet", "double_backward", "auto")],
     {"kind": "taylor", "num_directions": 4},

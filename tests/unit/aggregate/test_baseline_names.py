@@ -5,8 +5,7 @@ import math
 import finished_experiment as finished
 import pytest
 import torch
-from test_describe import PROBLEMS
-from training_fixtures import pinn_run
+from training_fixtures import PROBLEMS, pinn_run
 
 from pipeline.aggregate.console import closing_table
 from pipeline.aggregate.read.collect import collect

@@ -32,7 +32,7 @@ from pipeline.store.config import Dataset, Trajectory
 from pipeline.training import stage as training
 from pipeline.training.worker import work
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CERTIFICATES = sorted((ROOT / "tests/golden/certificates").glob("*.json"))
 STORED = {path.name: json.loads(path.read_text()) for path in FOLDER.glob("*.json")}
 REGISTRY = Registry().with_resources(

@@ -1,16 +1,14 @@
-import copy
 import itertools
 
 import numpy as np
 import pytest
 import torch
+from pinn_tasks import ESTIMATORS, PROBLEMS, gradient, make, train
 
 from pipeline.errors import ConfigError
 from pipeline.estimators.sdgd import estimator as sdgd
-from pipeline.optimizers.base import Batch
 from pipeline.parallel.generators import run_generator
 from pipeline.parallel.streams import Stream
-from pipeline.parallel.world import Alone
 from pipeline.problems.two_body import problem as two_body
 from pipeline.training.pinn import evaluation
 from pipeline.training.pinn.ansatz import ansatz
@@ -18,39 +16,6 @@ from pipeline.training.pinn.config import PinnRun
 from pipeline.training.pinn.task import Task
 
 CPU = torch.device("cpu")
-
-
-def make(dim=8, estimator=None, seed=0, equation="sine_gordon", width=16, **train):
-    run = PinnRun.model_validate(
-        {
-            "problem": {"kind": "two_body", "dim": dim, "equation": equation},
-            "model": {"kind": "mlp", "width": width, "depth": 3},
-            "estimator": estimator or {"kind": "sdgd", "sampled_axes": 4},
-            "train": {
-                "num_steps": 20, "learning_rate": 5e-3, "batch_size": 12, "num_test_points": 300,
-                **train,
-            },
-        }
-    )  # fmt: skip
-    return Task(run, seed, CPU)
-
-
-def gradient(task, step, rank=0, world_size=1):
-    task.model.zero_grad()
-    loss = task.loss(task.model, step, rank, world_size)
-    loss.backward()
-    return loss.detach(), torch.cat([p.grad.flatten() for p in task.model.parameters()])
-
-
-def train(task, first, last, state=None):
-    """Run steps [first, last) as a loop would, from `state` if given."""
-    optimizer = task.optimizer()
-    if state is not None:
-        for part, content in zip((task.model, optimizer), state, strict=True):
-            part.load_state_dict(content)
-    for step in range(first, last):
-        optimizer.update(task, Batch(step, Alone()))
-    return [copy.deepcopy(part.state_dict()) for part in (task.model, optimizer)]
 
 
 def test_same_seed_same_numbers_and_other_seeds_differ():
@@ -219,14 +184,6 @@ def test_bfloat16_is_honoured_and_close():
     assert float(torch.nn.functional.cosine_similarity(ga, gb, dim=0)) > 0.99
 
 
-PROBLEMS = [
-    *[{"kind": "three_body", "equation": e} for e in ("poisson", "allen_cahn", "sine_gordon")],
-    *[{"kind": "parabolic", "equation": e} for e in ("heat", "allen_cahn", "sine_gordon")],
-    *[{"kind": "hjb", "equation": e} for e in ("lqg", "rosenbrock", "lin")],
-    *[{"kind": k} for k in ("black_scholes_barenblatt", "fokker_planck", "schroedinger")],
-]
-
-
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: "-".join(p.values()))
 def test_every_problem_is_trained_and_compared(problem):
     run = make().run.model_dump(mode="json")
@@ -314,18 +271,6 @@ def test_index_sets_are_shared_by_the_ranks(loss, world_size):
     shares = [gradient(task, 7, rank, world_size) for rank in range(world_size)]
     for mine, parts in zip(whole, zip(*shares, strict=True), strict=True):
         torch.testing.assert_close(torch.stack(parts).sum(0), mine, rtol=1e-4, atol=1e-6)
-
-
-ESTIMATORS = [
-    {"kind": "sdgd", "sampled_axes": 4},
-    {"kind": "jet", "sampled_axes": 4},
-    {"kind": "double_backward", "sampled_axes": 4},
-    {"kind": "taylor", "num_directions": 4},
-    {"kind": "hutchinson"},
-    {"kind": "hutchinson", "distribution": "gaussian"},
-    {"kind": "exact_gram"},
-    {"kind": "full"},
-]
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: "-".join(map(str, e.values())))

@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from test_pinn_task import ESTIMATORS
-from test_train_loop import Memory, as_double, each_rank, numbers, run
+from loops import Memory, as_double, each_rank, numbers, run
+from pinn_tasks import ESTIMATORS
 from training_fixtures import operator_run, pinn_run
 
 from pipeline.errors import TimeLimitError, TrainingError

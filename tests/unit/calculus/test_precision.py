@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from test_pinn_task import ESTIMATORS, PROBLEMS
-from test_train_loop import Memory, numbers, run
+from loops import Memory, numbers, run
+from pinn_tasks import ESTIMATORS, PROBLEMS
 
 from pipeline.errors import ConfigError
 from pipeline.networks.polynomial import parts

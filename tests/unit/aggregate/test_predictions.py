@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
-from test_describe import PROBLEMS
-from training_fixtures import pinn_run
+from training_fixtures import PROBLEMS, pinn_run
 
 from pipeline.aggregate.figures.figure import style
 from pipeline.aggregate.sections.predictions import _points

@@ -13,6 +13,22 @@ from pipeline.store.config import Dataset
 from pipeline.training.operator.config import OperatorRun
 from pipeline.training.pinn.config import PinnRun
 
+# One of every kind, and those that differ in one key.
+PROBLEMS = [
+    {"kind": "two_body", "dim": 10},
+    {"kind": "two_body", "dim": 100},
+    {"kind": "two_body", "dim": 10, "equation": "poisson"},
+    {"kind": "two_body", "dim": 10, "coefficient_seed": 1},
+    {"kind": "two_body", "dim": 10, "zero_sum": False},
+    {"kind": "three_body", "dim": 10},
+    *[{"kind": "parabolic", "dim": 10, "equation": e}
+      for e in ("heat", "allen_cahn", "sine_gordon")],
+    *[{"kind": "hjb", "dim": 10, "equation": e} for e in ("lqg", "rosenbrock", "lin")],
+    {"kind": "hjb", "dim": 10, "equation": "lqg", "mu": 0.5},
+    *[{"kind": k, "dim": 10}
+      for k in ("black_scholes_barenblatt", "fokker_planck", "schroedinger")],
+]  # fmt: skip
+
 
 def make_store(path: Path, *, grid: tuple[int, ...] = (32,), seed: int = 0) -> Path:
     """Write 60 random band-limited inputs and, as targets, their shifted derivative-like image."""

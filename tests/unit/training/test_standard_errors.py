@@ -9,9 +9,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from loops import Memory, numbers, run
 from matplotlib.figure import Figure
-from test_pinn_task import make
-from test_train_loop import Memory, numbers, run
+from pinn_tasks import make
 from training_fixtures import make_store, operator_run, pinn_run
 
 from pipeline.aggregate.read.results import Asked, Results, RunResult

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cluster import mpi
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # Removed with this object, when the tests end.
 SESSIONS = tempfile.TemporaryDirectory(prefix="mpi-", ignore_cleanup_errors=True)
 

@@ -1,4 +1,4 @@
-"""All numbers of the smoke experiment, for `smoke.json`: `python tests/golden/smoke_numbers.py`.
+"""All numbers of the smoke experiment, for `smoke.json`: `python tests/support/smoke_numbers.py`.
 
 A refactor leaves them as they are. A change that means to change them writes the file anew and says
 in its commit why they differ.
@@ -18,12 +18,9 @@ import pandas as pd
 import scipy
 import torch
 import zarr
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from harness import Checkout
 
-GOLDEN = Path(__file__).with_name("smoke.json")
+GOLDEN = Path(__file__).parents[1] / "golden/smoke.json"
 # Of each array so many values are kept, evenly spaced: they tell where bits differ by rounding.
 _KEPT = 16
 

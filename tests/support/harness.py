@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SMOKE = "tests/workflow/smoke.yaml"
 _COPIED = ("Snakefile", "workflow", "pipeline", "cluster", "tests", "slurm", "profiles")
 

@@ -1,6 +1,6 @@
 """A real SLURM of two nodes on this host: `with VirtualCluster() as cluster: cluster.run(...)`.
 
-From the shell, a command on its login node: `python tests/slurm/virtual_cluster.py COMMAND ...`.
+From the shell, a command on its login node: `python tests/support/virtual_cluster.py COMMAND ...`.
 
 The login node (with the controller) and each compute node is a shell in network, UTS, mount and
 PID namespaces of its own; a bridge joins them. They share the host's file system, so a checkout
