@@ -36,15 +36,16 @@ _SHOW_EVERY_S = 10.0
 def run(job: Job, bound: config.Bound, *, num_workers: int, ray_address: str = "") -> None:
     """Write trace.json, candidate.json and, last, run.json of one bound.
 
-    trace.json: {"schema_version": 1, "name", "dim", "label": "empirical", "ladder": [{"degree",
-    "bound", "newton_steps", "seconds"}], "failed": [{"degree", "reason"}]}.
-    candidate.json: the certificate of the last of the ladder (`certify.format`). All numbers are
+    trace.json: {"schema_version": 2, "name", "dim", "label": "empirical", "evaluations":
+    [{"parameters": {name: number}, "bound", "newton_steps", "seconds"}], "failed": [{"parameters",
+    "reason"}]}.
+    candidate.json: the certificate of the last evaluation (`certify.format`). All numbers are
     claims of the solver until `pipeline.certify` has proved them. The job's seed is recorded only:
     the search is deterministic. The Ray with `num_workers` CPUs is its own or the one at
     `ray_address` (see `ray_cluster.session`).
 
     Raises:
-        SolverError: no degree of the ladder gave a certificate.
+        SolverError: no evaluation gave a certificate.
         PlaceError: the results cannot be written.
         PipelineError: another process searches with the same state and does not end.
     """
@@ -52,24 +53,26 @@ def run(job: Job, bound: config.Bound, *, num_workers: int, ray_address: str = "
     with job.running(bound, files=(TRACE, CANDIDATE)) as work:
         found = _on_ray(bound, name, work.folder, num_workers, ray_address)
         for failure in found["failed"]:
-            print(f"{name}: degree {failure['degree']} failed: {failure['reason']}", flush=True)
+            where = _parameters(failure)
+            print(f"{name}: {where} failed: {failure['reason']}", flush=True)
         if found["certificate"] is None:
             raise SolverError(f"bounds.{name}: {found['failed'][0]['reason']}")
-        for step in found["ladder"]:
-            print(f"{name}: {_told(step)}", flush=True)
-        best = found["ladder"][-1]
+        for evaluation in found["evaluations"]:
+            print(f"{name}: {_told(evaluation)}", flush=True)
+        best = found["evaluations"][-1]
         trace = {
-            "schema_version": 1,
+            "schema_version": 2,
             "name": name,
             "dim": dim,
             "label": "empirical",
-            "ladder": found["ladder"],
+            "evaluations": found["evaluations"],
             "failed": found["failed"],
         }
         write_json(output / TRACE, trace)
         write_json(output / CANDIDATE, found["certificate"])
-        work.summary.update(label="empirical", bound=best["bound"], degree=best["degree"])
-    print(f"{name}: claims {best['bound']} at degree {best['degree']}, not yet proved")
+        (degree,) = best["parameters"].values()
+        work.summary.update(label="empirical", bound=best["bound"], degree=degree)
+    print(f"{name}: claims {best['bound']} at {_parameters(best)}, not yet proved")
 
 
 def solve(
@@ -148,9 +151,15 @@ def _saved(folder: Path) -> dict[str, Any] | None:
     return state
 
 
-def _told(step: dict[str, Any]) -> str:
-    """Return one line about a degree of the ladder; the report compares it with published ones."""
+def _told(evaluation: dict[str, Any]) -> str:
+    """Return one line about an evaluation; the report compares it with published values."""
     return (
-        f"degree {step['degree']:>3}: bound {step['bound']} (empirical),"
-        f" {step['newton_steps']} Newton steps, {step['seconds']:.1f} s"
+        f"{_parameters(evaluation)}: bound {evaluation['bound']} (empirical),"
+        f" {evaluation['newton_steps']} Newton steps, {evaluation['seconds']:.1f} s"
     )
+
+
+def _parameters(found: dict[str, Any]) -> str:
+    """Return the parameters of an evaluation or a failure, as in "degree 31"."""
+    items = found["parameters"].items()
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in items)

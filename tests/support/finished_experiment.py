@@ -235,10 +235,10 @@ def write_bound(results: Path, name: str, part, seed: int) -> None:
     folder = results / "search" / name
     bound = PROVED[dim]
     ladder = [
-        {"degree": k, "bound": f"{OPTIMA[dim] * (1 + 0.3 * np.exp(-0.9 * k)):.17f}"}
+        {"parameters": {"degree": k}, "bound": f"{OPTIMA[dim] * (1 + 0.3 * np.exp(-0.9 * k)):.17f}"}
         for k in range(7, 32, 4)
     ]
-    write_json(folder / "trace.json", {"schema_version": 1, "ladder": ladder})
+    write_json(folder / "trace.json", {"schema_version": 2, "evaluations": ladder})
     write_json(folder / "candidate.json", certificate(dim))
     write_record(folder / "run.json", "search", name, part, seed, bound=bound, degree=31)
     write_verdict(results, name, part, seed=seed)

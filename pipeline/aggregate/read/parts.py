@@ -72,10 +72,10 @@ def search(name: str, part: Bound, seed: int, results: Path) -> Search:
     check_decimal(path, "summary: bound", record["summary"]["bound"], "search")
     path = folder / "trace.json"
     trace = files.read_json(path, "search")
-    files.require(path, trace, {"ladder": list}, "search")
-    for step in trace["ladder"]:
-        files.require(path, step, {"degree": int, "bound": str}, "search")
-        check_decimal(path, "ladder: bound", step["bound"], "search")
+    files.require(path, trace, {"evaluations": list}, "search")
+    for evaluation in trace["evaluations"]:
+        files.require(path, evaluation, {"parameters": dict, "bound": str}, "search")
+        check_decimal(path, "evaluations: bound", evaluation["bound"], "search")
     return Search(record, trace, files.read_bytes(folder / "candidate.json", "search"))
 
 

@@ -132,13 +132,17 @@ class BoundResult:
 
     @property
     def degree(self) -> int:
-        """Return the degree of the certificate: the best of the ladder, at most the configured."""
+        """Return the degree of the certificate: the best found, at most the configured."""
         return int(self.record["summary"]["degree"])
 
     @property
     def ladder(self) -> list[tuple[int, str]]:
-        """Return the solver's (degree, value) pairs by degree: empirical, for the figure only."""
-        return sorted((step["degree"], step["bound"]) for step in self.trace["ladder"])
+        """Return the solver's (degree, value) pairs by degree: empirical, for the figure only.
+
+        The degree is the one parameter of the evaluations; with more of them there is no ladder.
+        """
+        found = [(list(x["parameters"].values()), x["bound"]) for x in self.trace["evaluations"]]
+        return sorted((degree, bound) for (degree, *more), bound in found if not more)
 
 
 @dataclass(frozen=True)

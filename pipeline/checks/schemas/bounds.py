@@ -16,32 +16,32 @@ from pipeline.checks.schemas.base import Count, Decimal, JsonObject, SchemaVersi
 from pipeline.kinds import Name
 
 
-class Step(JsonObject):
-    """What the solver found at one degree."""
+class Evaluation(JsonObject):
+    """What the solver found for given parameters of the formulation."""
 
-    degree: Count
+    parameters: Annotated[dict[str, int | float], Field(min_length=1)]
     bound: Decimal
     newton_steps: Count
     seconds: float
 
 
-class FailedDegree(JsonObject):
-    """A degree without a result."""
+class FailedEvaluation(JsonObject):
+    """Parameters without a result."""
 
-    degree: Count
+    parameters: Annotated[dict[str, int | float], Field(min_length=1)]
     reason: str
 
 
 class Trace(JsonObject):
-    """`trace.json`: the degrees of a search, each with a value that is not proved."""
+    """`trace.json`: the evaluations of a search, each with a value that is not proved."""
 
-    schema_version: SchemaVersion
+    schema_version: Literal[2]
     name: Name
     dim: Annotated[int, Field(ge=1)]
     label: Literal["empirical"]
-    ladder: Annotated[list[Step], Field(min_length=1)]
+    evaluations: Annotated[list[Evaluation], Field(min_length=1)]
     """The candidate is that of the last one."""
-    failed: list[FailedDegree]
+    failed: list[FailedEvaluation]
 
 
 def _integer(digits: int) -> str:

@@ -20,7 +20,7 @@ from flint import arb, ctx, fmpq, fmpz
 from pipeline.certify import format as certificates
 from pipeline.errors import SolverError
 from pipeline.packing import laguerre
-from pipeline.packing.found import Failure, Found, State, Step
+from pipeline.packing.base import Evaluation, Failure, Found, State
 from pipeline.packing.three_point import cutting, radial, refute
 from pipeline.packing.three_point.config import ThreePoint
 from pipeline.packing.three_point.kernel import Kernel
@@ -57,21 +57,22 @@ def search(
         if reached:
             reached(_to_state(cuts))
 
+    parameters = {"kernel_degree": formulation.kernel_degree}
     try:
         problem = _problem(formulation, precision_bits)
         optimum, certificate = _unrefuted(problem, _from_state(resume) if resume else None, keep)
     except SolverError as error:
-        return Found((), (Failure(formulation.kernel_degree, str(error)),), None)
+        return Found((), (Failure(parameters, str(error)),), None)
     with ctx.workprec(precision_bits):
         claimed = decimal(_claimed(certificate))
     seconds = round(time.perf_counter() - clock, 3)
-    step = Step(
-        formulation.kernel_degree,
+    evaluation = Evaluation(
+        parameters,
         claimed,
         optimum.cuts.iterations,
         seconds,
     )
-    return Found((step,), (), certificates.to_json(certificate))
+    return Found((evaluation,), (), certificates.to_json(certificate))
 
 
 def progress(state: State) -> str:

@@ -22,7 +22,7 @@ from flint import arb, ctx
 from pipeline.certify import format as certificates
 from pipeline.errors import SolverError
 from pipeline.packing import laguerre, rounding, solver
-from pipeline.packing.found import Failure, Found, State, Step
+from pipeline.packing.base import Evaluation, Failure, Found, State
 from pipeline.packing.two_point.config import TwoPoint
 
 _DIGITS = 24
@@ -62,7 +62,7 @@ def search(
         if reached:
             reached(_to_state(rungs))
 
-    steps: list[Step] = []
+    found: list[Evaluation] = []
     failed: list[Failure] = []
     certificate = None
     # The highest degree first: it makes the climb, and gives the certificate unless it fails.
@@ -78,12 +78,12 @@ def search(
             else:
                 value = _optimum(quadrature, precision_bits)
         except SolverError as error:
-            failed.append(Failure(degree, str(error)))
+            failed.append(Failure({"degree": degree}, str(error)))
             continue
         seconds = round(time.perf_counter() - clock, 3)
-        steps.append(Step(degree, value, quadrature.newton_steps, seconds))
+        found.append(Evaluation({"degree": degree}, value, quadrature.newton_steps, seconds))
     return Found(
-        tuple(reversed(steps)),
+        tuple(reversed(found)),
         tuple(reversed(failed)),
         certificates.to_json(certificate) if certificate else None,
     )

@@ -244,8 +244,8 @@ def test_the_solvers_claims_never_reach_a_proved_row(packing):
     folder = results / "search" / "packing_d8"
     record = json.loads((folder / "run.json").read_text())
     finished.edit_json(folder / "run.json", summary=record["summary"] | {"bound": "0.26"})
-    ladder = [{"degree": 31, "bound": "0.27"}]
-    finished.edit_json(folder / "trace.json", ladder=ladder)
+    ladder = [{"parameters": {"degree": 31}, "bound": "0.27"}]
+    finished.edit_json(folder / "trace.json", evaluations=ladder)
     table, html = aggregate(parts, data, results)
     assert table[table["label"] == "proved"]["text"].tolist() == [finished.PROVED[8]]
     assert "≤ 0.26" not in html and "≤ 0.27" not in html

@@ -96,7 +96,7 @@ def test_a_section_is_there_exactly_if_it_has_something_to_show(tmp_path, parts,
 def test_runs_without_a_skill_and_searches_without_a_ladder_have_no_such_figure(tmp_path):
     results = found(tmp_path, runs={"x": without_published("schroedinger")}, bounds=ONE_BOUND)
     del results.runs[0].record["summary"]["skill"]
-    results.bounds[0].trace["ladder"].clear()
+    results.bounds[0].trace["evaluations"].clear()
     assert shown(results) == (RUNS | BOUNDS | ALWAYS) - {"convergence"}
 
 

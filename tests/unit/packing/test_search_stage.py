@@ -48,10 +48,14 @@ def without_ray(monkeypatch):
     monkeypatch.setattr(stage, "_on_ray", solve)
 
 
+def evaluations(folder: Path) -> list[dict]:
+    return json.loads((folder / "trace.json").read_text())["evaluations"]
+
+
 def check_outputs(folder: Path, dim: int, degrees: list[int]) -> None:
     trace = json.loads((folder / "trace.json").read_text())
-    assert [step["degree"] for step in trace["ladder"]] == degrees
-    values = [Decimal(step["bound"]) for step in trace["ladder"]]
+    assert [step["parameters"]["degree"] for step in trace["evaluations"]] == degrees
+    values = [Decimal(step["bound"]) for step in trace["evaluations"]]
     assert values == sorted(values, reverse=True)
     record = json.loads((folder / "run.json").read_text())
     assert record["stage"] == "search" and record["summary"]["label"] == "empirical"
@@ -136,7 +140,9 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_certificate(
     assert degrees == [*range(before, 41), 30, 20, 10]
     candidates = [(f / "candidate.json").read_bytes() for f in (undisturbed, resumed)]
     assert candidates[0] == candidates[1]
-    ladders = [json.loads((f / "trace.json").read_text())["ladder"] for f in (undisturbed, resumed)]
+    ladders = [
+        json.loads((f / "trace.json").read_text())["evaluations"] for f in (undisturbed, resumed)
+    ]
     for ladder in ladders:
         assert all(step.pop("seconds") >= 0 for step in ladder)
     assert ladders[0] == ladders[1]
@@ -153,7 +159,7 @@ def test_a_state_of_another_search_is_not_used(tmp_path, without_ray, degree, ch
     provenance.write_json(folder / "state.json", {"climbs": {"12": wrong}})
     found = run(bound(12, degree), tmp_path, **change)
     clean = run(bound(12, degree), tmp_path / "clean", **change)
-    ladders = [json.loads((f / "trace.json").read_text())["ladder"] for f in (found, clean)]
+    ladders = [evaluations(folder) for folder in (found, clean)]
     first, second = ([step["newton_steps"] for step in ladder] for ladder in ladders)
     assert first == second
     # But it is kept for when its search is asked for again.

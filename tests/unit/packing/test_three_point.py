@@ -124,7 +124,7 @@ def test_a_small_search_is_proved_and_below_the_two_point_bound(tmp_path):
     path.write_text(json.dumps(found.certificate))
     result = verdict(path)
     assert result["status"] == "proved", result["detail"]
-    assert float(result["bound"]) == pytest.approx(float(found.ladder[0].bound), rel=1e-15)
+    assert float(result["bound"]) == pytest.approx(float(found.evaluations[0].bound), rel=1e-15)
     # Sampled optima lie below the truth; what is proved cannot.
     packing = known.packing(4)
     assert packing and packing.as_float < float(result["bound"])
