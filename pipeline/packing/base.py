@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# Of trace.json; version 1 had degrees in the place of evaluations.
+TRACE_VERSION = 2
+
 State = dict[str, Any]
 Parameters = Mapping[str, int | float]
 

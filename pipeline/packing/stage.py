@@ -23,6 +23,7 @@ from cluster.ray_cluster import session
 from pipeline.errors import PipelineError, SolverError, brief
 from pipeline.kinds import implementation
 from pipeline.packing import config
+from pipeline.packing.base import TRACE_VERSION
 from pipeline.runtime import disk, kept
 from pipeline.runtime.job import Job
 from pipeline.runtime.provenance import write_json
@@ -61,7 +62,7 @@ def run(job: Job, bound: config.Bound, *, num_workers: int, ray_address: str = "
             print(f"{name}: {_told(evaluation)}", flush=True)
         best = found["evaluations"][-1]
         trace = {
-            "schema_version": 2,
+            "schema_version": TRACE_VERSION,
             "name": name,
             "dim": dim,
             "label": "empirical",

@@ -66,7 +66,7 @@ class UnsoundError(ResultError):
     """A verdict claims what cannot be true."""
 
 
-def read_json(path: Path, stage: str) -> dict[str, Any]:
+def read_json(path: Path, stage: str, version: int = 1) -> dict[str, Any]:
     """Return the JSON object in `path`, refusing NaN and infinities.
 
     Raises:
@@ -83,9 +83,8 @@ def read_json(path: Path, stage: str) -> dict[str, Any]:
         raise ResultError(
             f"{path}: expected a JSON object, got {type(content).__name__}; rerun {stage}"
         )
-    if content.get("schema_version") != 1:
-        got = content.get("schema_version")
-        raise ResultError(f"{path}: schema_version: expected 1, got {got!r}; rerun {stage}")
+    if (got := content.get("schema_version")) != version:
+        raise ResultError(f"{path}: schema_version: expected {version}, got {got!r}; rerun {stage}")
     return content
 
 

@@ -15,6 +15,7 @@ from pipeline.aggregate.read import files
 from pipeline.aggregate.read.quantities import exact_decimal
 from pipeline.aggregate.read.results import DatasetResult, Record, RunResult, Search
 from pipeline.errors import ResultError, StoreError
+from pipeline.packing.base import TRACE_VERSION
 from pipeline.packing.config import Bound
 from pipeline.runtime.digest import config_digest, is_result_of
 from pipeline.store import layout, trajectory
@@ -71,7 +72,7 @@ def search(name: str, part: Bound, seed: int, results: Path) -> Search:
     files.require(path, record["summary"], {"degree": int, "bound": str}, "search")
     check_decimal(path, "summary: bound", record["summary"]["bound"], "search")
     path = folder / "trace.json"
-    trace = files.read_json(path, "search")
+    trace = files.read_json(path, "search", TRACE_VERSION)
     files.require(path, trace, {"evaluations": list}, "search")
     for evaluation in trace["evaluations"]:
         files.require(path, evaluation, {"parameters": dict, "bound": str}, "search")

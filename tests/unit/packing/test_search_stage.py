@@ -31,7 +31,7 @@ def bound(dim: int, degree: int, bits: int = 256) -> Bound:
 def run(part: Bound, root: Path, **changes: object) -> Path:
     """Run the stage below `root`; return its folder of results."""
     job = Job(
-        "search", "x", changes.get("seed", 1), "none",
+        "search", "x", changes.get("seed", 1), changes.get("source", "none"),
         root / "search/x/run.json", state=root / "state/search/x",
     )  # fmt: skip
     stage.run(job, part, num_workers=1)
@@ -95,8 +95,8 @@ def test_no_degree_at_all_is_one_line_and_no_output(tmp_path, without_ray):
 PROGRAM = """
 import sys
 from pathlib import Path
-from pipeline import config
 from pipeline.packing import stage
+from pipeline.packing.config import Bound
 part = Bound.model_validate_json(sys.argv[1])
 stage.solve(part.model_dump(mode="json"), Path(sys.argv[2]), save_every_s=0.0)
 """
@@ -177,7 +177,7 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
     def full(path, content):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(provenance, "write_json", full)
+    monkeypatch.setattr(stage, "write_json", full)
     with pytest.raises(DiskError, match="make room there"):
         stage.solve(bound(8, 31).model_dump(mode="json"), tmp_path, save_every_s=0.0)
 

@@ -174,18 +174,12 @@ def test_certificate_is_the_same_at_any_sufficient_precision():
 def test_a_search_claims_what_is_proved_at_every_degree():
     formulation = TwoPoint(kind="two_point", dim=40, degree=23)
     found = two_point.search(formulation, 256)
-    assert [step.parameters["degree"] for step in found.evaluations] == [
-        7,
-        11,
-        15,
-        23,
-    ] and not found.failed
-    for step in found.evaluations:
+    degrees = [step.parameters["degree"] for step in found.evaluations]
+    assert degrees == [7, 11, 15, 23] and not found.failed
+    for degree, step in zip(degrees, found.evaluations, strict=True):
         assert "e" not in step.bound
         # The certificate gives away 1e-20 of the optimum.
-        assert float(step.bound) == pytest.approx(
-            float(proved(40, step.parameters["degree"])), rel=1e-14
-        )
+        assert float(step.bound) == pytest.approx(float(proved(40, degree)), rel=1e-14)
     assert found.certificate == certificates.to_json(
         rounding.certificate(solver.solve(40, 23, 256), precision_bits=256)
     )
