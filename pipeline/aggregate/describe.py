@@ -76,8 +76,8 @@ def method_title(part: PinnRun | OperatorRun) -> str:
     if isinstance(part, OperatorRun):
         return part.model.title()
     network = part.model.title()
-    if part.model.skip != "none":
-        polynomial, optimizer = f"{part.model.skip} polynomial", part.train.optimizer
+    if part.model.polynomial != "none":
+        polynomial, optimizer = f"{part.model.polynomial} polynomial", part.train.optimizer
         if optimizer.moves_polynomial:
             polynomial += f" by {optimizer.label()}"
         if not optimizer.trains_network:

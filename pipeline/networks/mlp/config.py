@@ -46,6 +46,11 @@ class MLP(NetworkKind):
         """Return the name of the kind for reports."""
         return f"MLP {self.width} × {self.depth}"
 
+    @property
+    def polynomial(self) -> Literal["none", "linear", "quadratic"]:
+        """Return what polynomial of the coordinates stands beside the network."""
+        return self.skip
+
     def num_weights(self, num_inputs: int) -> tuple[int, str]:
         """Return the number of weights but for biases, and the larger of `width` and `depth`."""
         n, width, depth = num_inputs, self.width, self.depth

@@ -129,10 +129,10 @@ class PinnRun(Run):
             raise ValueError(
                 f"estimator.{key}: expected at most problem.dim={self.problem.dim}, got {sampled}"
             )
-        if self.problem.is_mixed and self.model.skip != "none":
+        if self.problem.is_mixed and self.model.polynomial != "none":
             raise ValueError(
                 f"model.skip: expected none with problem.{self.problem.mixed_by}, whose mixed"
-                f" derivatives the polynomial has not in closed form, got {self.model.skip}"
+                f" derivatives the polynomial has not in closed form, got {self.model.polynomial}"
             )
         if self.train.optimizer.moves_polynomial:
             self._steps_of_a_polynomial()
@@ -175,9 +175,9 @@ class PinnRun(Run):
                 f"estimator.kind: expected {', '.join(others)} or {last} with train.shard=axes,"
                 f" got {estimator.kind}"
             )
-        if self.model.skip != "none":
+        if self.model.polynomial != "none":
             raise ValueError(
-                f"model.skip: expected none with train.shard=axes, got {self.model.skip}"
+                f"model.skip: expected none with train.shard=axes, got {self.model.polynomial}"
             )
         if problem.dim < self.train.max_workers:
             raise ValueError(
@@ -188,7 +188,7 @@ class PinnRun(Run):
     def _steps_of_a_polynomial(self) -> None:
         """Raise unless the run has what an optimiser that moves the polynomial needs."""
         train, optimizer = self.train, self.train.optimizer.kind
-        if self.model.skip == "none":
+        if self.model.polynomial == "none":
             raise ValueError(
                 f"model.skip: expected linear or quadratic, the part that"
                 f" train.optimizer={optimizer} moves, got none"
