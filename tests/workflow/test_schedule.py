@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from harness import Checkout
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +46,15 @@ def test_a_second_run_does_nothing(finished):
     assert finished.scheduled() == set()
     done = finished.snakemake()
     assert done.returncode == 0 and "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_a_moved_checkout_has_nothing_to_do(finished):
+    moved = Checkout(finished.root.with_name(f"{finished.root.name} moved"))
+    finished.root.rename(moved.root)
+    try:
+        assert moved.scheduled() == set()
+    finally:
+        moved.root.rename(finished.root)
 
 
 @pytest.mark.parametrize(
