@@ -23,7 +23,7 @@ from pipeline.aggregate.across import experiments, text, write
 from pipeline.aggregate.read import asked, folders
 from pipeline.errors import PipelineError
 from pipeline.runtime import terminal
-from pipeline.runtime.digest import source_digest
+from pipeline.runtime.digest import report_digest
 
 COMPARED = Path("results/compared")
 
@@ -54,7 +54,7 @@ def one(name: str, data: Path | None) -> int:
         experiment = asked.experiment(results)
     except PipelineError as error:
         return _fail(error, 2)
-    source, data = source_digest("pipeline.aggregate.stage"), data or folders.data_of(results)
+    source, data = report_digest("pipeline.aggregate.stage"), data or folders.data_of(results)
     status = 0
     try:
         found = stage.run(stage.job_of(experiment, results, source), experiment, data=data)

@@ -22,6 +22,7 @@ _NEUTRAL_PACKAGE = "pipeline.runtime"
 _UNION = ".union"
 # What they are called; their words change no number.
 _CONFIGURATIONS = ("config", "settings")
+_WORDING = "wording.py"
 _TOLD = ("title", "title_of", "label", "label_of", "baseline")
 # Files that shape what the modules of their folder write, and are no Python.
 _TEMPLATES = "*.j2"
@@ -81,6 +82,19 @@ def source_digest(*modules: str) -> str:
     for path in _templates_of(closure):
         name = path.relative_to(ROOT).as_posix()
         digest.update(name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def report_digest(*modules: str) -> str:
+    """Return the `source_digest` of what makes a report, and of all words that it may be made of.
+
+    Labels, titles and their wording shape no result, but every page that tells of one.
+    """
+    digest = hashlib.sha256(source_digest(*modules).encode())
+    package = ROOT / "pipeline"
+    for path in sorted([*package.rglob("*.py")]):
+        if path.stem in _CONFIGURATIONS or path == package / _WORDING:
+            digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 

@@ -63,6 +63,9 @@ def test_a_moved_checkout_has_nothing_to_do(finished):
         ("pipeline/estimators/sdgd/estimator.py", {"train:ball_sdgd", "aggregate"}),
         ("pipeline/problems/two_body/problem.py", {"train:ball_sdgd", "aggregate"}),
         ("pipeline/estimators/full/estimator.py", set()),
+        # What a report may be made of: labels and titles of all kinds.
+        ("pipeline/estimators/full/config.py", {"aggregate"}),
+        ("pipeline/wording.py", {"aggregate"}),
         ("pipeline/models/fno/model.py", {"train:waves_fno", "aggregate"}),
         ("pipeline/training/loop.py", TRAIN | {"aggregate"}),
         ("pipeline/equations/spectral/etdrk.py", GENERATE | {"train:waves_fno", "aggregate"}),

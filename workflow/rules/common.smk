@@ -15,7 +15,7 @@ from pipeline.config import find_part
 from pipeline.errors import PipelineError
 from pipeline.kinds import NAME_PATTERN, entry_modules
 from pipeline.runtime import disk, ownership, terminal
-from pipeline.runtime.digest import source_digest
+from pipeline.runtime.digest import report_digest, source_digest
 from pipeline.runtime.identity import identity as identity_of
 
 terminal.tolerate()

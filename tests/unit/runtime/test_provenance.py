@@ -106,6 +106,27 @@ def test_words_of_a_configuration_do_not_count(old, new, counts):
     assert (before != after) == counts
 
 
+def test_words_count_for_reports_alone(tmp_path, monkeypatch):
+    package = tmp_path / "pipeline"
+    (package / "a").mkdir(parents=True)
+    for name in ("__init__", "a/__init__", "wording", "report"):
+        (package / f"{name}.py").write_text("")
+    (package / "train.py").write_text("from pipeline.a import config")
+    (package / "a/config.py").write_text(CONFIGURATION)
+    monkeypatch.setattr(digests, "ROOT", tmp_path)
+
+    def both():
+        return digests.report_digest("pipeline.report"), source_digest("pipeline.train")
+
+    before = both()
+    (package / "a/config.py").write_text(CONFIGURATION.replace('"A"', '"B"'))
+    retitled = both()
+    (package / "wording.py").write_text("x = 1")
+    reworded = both()
+    assert len({before[0], retitled[0], reworded[0]}) == 3
+    assert before[1] == retitled[1] == reworded[1]
+
+
 def test_an_operator_does_not_depend_on_what_pinns_are_made_of():
     closure = source_closure(*ENTRIES["burgers_fno"])
     others = ("training.pinn", "estimators", "problems", "networks", "packing", "aggregate")
