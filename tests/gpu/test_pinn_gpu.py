@@ -8,10 +8,10 @@ from pipeline.optimizers.base import Batch
 from pipeline.optimizers.gradient import summed
 from pipeline.parallel.world import Alone
 from pipeline.training.loop import train
-from pipeline.training.pinn import held_out
 from pipeline.training.pinn.config import PinnRun
 from pipeline.training.pinn.task import Task
 from pipeline.training.saved.snapshot import Snapshots
+from pipeline.training.squares import root
 
 pytestmark = [
     pytest.mark.gpu,
@@ -137,7 +137,7 @@ def test_early_stopping_goes_on_from_a_snapshot_and_keeps_the_best_model(precisi
     residuals = [row.value for row in history.rows if row.metric == "residual"]
     assert len(residuals) == -(-history.outcome["stopped_at_step"] // 20)
     assert history.outcome["held_out_residual"] == min(residuals)
-    value = held_out.root(task.held_out(0, 1)).value
+    value = root(task.held_out(0, 1)).value
     assert value == pytest.approx(min(residuals), rel=1e-5)
 
 
