@@ -63,9 +63,10 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def _write(path: Path, text: str, is_trial: bool = False) -> None:
-    """Write `path` by way of a file beside it, whose name no link can wait under; it never stays.
+    """Write `path` by way of a temporary file beside it, which never stays.
 
-    In a trial that file alone is written.
+    Its name is random and it must be new, so that no link laid there is followed. In a trial that
+    file alone is written.
     """
     temporary = path.with_name(f".certify-{os.getpid()}-{token_hex(8)}.tmp")
     try:
