@@ -92,8 +92,10 @@ class Kernel:
             first = 1 if index == 0 else 0
             a, b = left[: size - first], right[: size - first]
             i, j = np.triu_indices(size - first)
+            # svec has off-diagonal entries times sqrt(2), and each stands for two of the matrix.
             products = (a[i] * b[j] + a[j] * b[i]) * np.where(i == j, 0.5, 0.5**0.5)[:, None]
             full_i, _ = np.triu_indices(size)
+            # A slice is a view: the assignment under the mask reaches `rows`.
             rows[:, q][:, full_i >= first] = (products * angular[index]).T
         return rows * self.shell_scale**2
 
