@@ -68,6 +68,7 @@ def check_trajectory(
         shape, expected = _grid_of_shards(path, name)
         if name == "velocity" and shape != fields:
             raise StoreError(f"{path}/{name}: expected shape {fields}, got {shape}; {_REMEDY}")
+        # Each position once: a missing slab would otherwise read as NaN.
         if sorted(found[name]) != expected:
             raise StoreError(
                 f"{path}/{name}: expected the record of {len(expected)} shards,"
