@@ -31,6 +31,7 @@ def weights_digest(checkpoint: Path) -> str | None:
         found = file.stat()
     except OSError:
         return None
+    # Time and size are there for the cache alone: weights that were replaced are read anew.
     return _digest(file, found.st_mtime_ns, found.st_size)
 
 
