@@ -41,6 +41,7 @@ def collect(experiment: Experiment, *, data: Path, results: Path) -> Results:
         _add_run(found, name, run, results)
     for name, bound in experiment.bounds.items():
         _add_bound(found, name, bound, results)
+    # Sections group neighbours by dimension.
     found.bounds.sort(key=lambda result: result.config.formulation.dim)
     return found
 

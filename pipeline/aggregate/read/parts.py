@@ -77,6 +77,7 @@ def search(name: str, part: Bound, seed: int, results: Path) -> Search:
     for evaluation in trace["evaluations"]:
         files.require(path, evaluation, {"parameters": dict, "bound": str}, "search")
         check_decimal(path, "evaluations: bound", evaluation["bound"], "search")
+    # As bytes: the verdict names their digest, and not what a parser makes of them.
     return Search(record, trace, files.read_bytes(folder / "candidate.json", "search"))
 
 
