@@ -144,10 +144,10 @@ def nonnegative_corner(degrees: tuple[int, ...], tensor: fmpz) -> tuple[int, ...
 
 
 def halves(degrees: tuple[int, ...], symmetric: int, box: Box) -> list[Box]:
-    """Return the halves of a box along its longest axis, without those that symmetry spares.
+    """Return the halves of a box along its longest axis that symmetry does not make needless.
 
-    Spared is a box without inner points x_0 < x_1 < ... in the symmetric variables: the other
-    orders are images of this one. The closed boxes that remain also cover equal coordinates.
+    A box is needed if it has inner points x_0 < x_1 < ... in the symmetric variables: other orders
+    are images of this one. The boxes are closed, so those kept also cover equal coordinates.
     """
     tensor, place = box
     axis = min(range(len(place)), key=lambda axis: place[axis][1])

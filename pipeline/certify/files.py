@@ -36,7 +36,9 @@ def read(path: Path) -> bytes:
 
 
 def claim(path: Path, kind: str) -> dict[str, Any]:
-    """Return the content of `path`, a file of this kind, or {} if there is none; it can be written.
+    """Return the content of the file `path` of this kind, after a trial that it can be written.
+
+    If there is no file, the content is its kind alone.
 
     Raises:
         NoVerdict: it is something else, or a link, or no file can have that name.

@@ -44,9 +44,10 @@ def _changes(signs: list[int]) -> int:
 def _signs(p: fmpq_poly, start: fmpq, end: fmpq | None) -> list[tuple[int, int]] | None:
     """Return the signs of the Sturm chain at both ends; None if a ball that matters contains 0.
 
-    Two steps of division take the degree from d + 2 to d exactly: what cancels is dropped. If all
-    leading balls exclude zero, the degrees fall by one each, as assumed, and the balls enclose the
-    members of the chain up to positive factors.
+    A remainder takes two steps of division, each of which cancels a leading term. These terms are
+    dropped: as balls they would contain 0 without being 0. If all leading balls exclude zero, the
+    degrees fall by one each, as assumed, and the balls enclose the members of the chain up to
+    positive factors.
     """
     upper, lower = arb_poly(p), arb_poly(p.derivative())
     # At infinity a polynomial has the sign of its leading coefficient.

@@ -87,6 +87,7 @@ def dataset_misfits(name: str, dataset: AnyDataset, room: Room) -> Iterator[Misf
         points = math.prod(dataset.grid) * _itemsize(dataset.dtype)
         shards = dataset.num_samples // dataset.samples_per_shard
         needs = [
+            # First: if not even one sample fits, smaller shards are no remedy.
             Need(2 * points, "one sample", "grid", list(dataset.grid)),
             Need(
                 2 * points * dataset.samples_per_shard,

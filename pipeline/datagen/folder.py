@@ -44,7 +44,7 @@ class Plan(ABC, Generic[D]):
     def digest(self) -> str:
         """Return the digest that a resumed run must share with the interrupted one.
 
-        That of all settings: with another number of ranks the files of a flow are others.
+        It covers all settings, neutral ones too: other ranks cut a flow into other files.
         """
         complete = self.dataset.model_dump(mode="json")
         return config_digest(complete, self.seed, self.source)

@@ -279,8 +279,8 @@ def _predicted(history: list[list[float]], index: int) -> float:
 
     As m grows, the i-th node from the left tends to a limit (extrapolated geometrically along its
     column), the j-th from the right moves on steadily (extrapolated polynomially along its
-    diagonal). What would have been nearest in the last step is taken: near the ends that is
-    clear, in between it changes slowly.
+    diagonal). Of these the one is taken that would have predicted its last known term best: near
+    the ends the choice is clear, in between it changes slowly.
     """
     column = [row[index] for row in history if len(row) > index]
     distance = len(history) - index

@@ -20,7 +20,7 @@ NEUTRAL = frozenset(
 )
 _NEUTRAL_PACKAGE = "pipeline.runtime"
 _UNION = ".union"
-# What they are called; their words change no number.
+# Modules that are hashed without their words, which change no number.
 _CONFIGURATIONS = ("config", "settings")
 _WORDING = "wording.py"
 _TOLD = ("title", "title_of", "label", "label_of", "baseline")
@@ -42,8 +42,8 @@ def config_digest(config: BaseModel | Mapping[str, Any], *more: object) -> str:
 def is_result_of(part: BaseModel, record: Mapping[str, Any]) -> bool:
     """Return whether the `run.json` in `record` is that of a result of `part`.
 
-    What counts has become less from version to version, and the digest another. So a record whose
-    digest fits the configuration it holds, by the rule of its time, is read by the rule of today.
+    Earlier versions counted more settings, so their digests differ. If a record's digest fits the
+    configuration it holds by the first rule, that configuration is compared by today's rule.
     """
     if record["config_digest"] == config_digest(part):
         return True

@@ -187,6 +187,7 @@ def check_origin(
 def _check_array(path: Path, name: str, dataset: Mapping[str, Any]) -> int:
     """Return the number of axes of an array after comparing its shape with the dataset."""
     try:
+        # Read as JSON: the Snakefile imports this module, and zarr would slow its every parse.
         shape = json.loads((path / name / "zarr.json").read_text(encoding="utf-8"))["shape"]
         fits = shape[0] == dataset["num_samples"] and shape[2:] == list(dataset["grid"])
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:

@@ -79,6 +79,7 @@ class ShardLoader:
     def order(self, epoch: int) -> np.ndarray:
         """Return the samples of every whole batch of `epoch`: (batches_per_epoch, batch_size)."""
         size, num_shards = self.store.samples_per_shard, self.store.num_shards(self.split)
+        # From seed and epoch alone: every process finds the same order without a message.
         rng = of_order(self.seed, epoch)
         shards = rng.permutation(num_shards)
         samples = np.concatenate([shard * size + rng.permutation(size) for shard in shards])

@@ -31,6 +31,7 @@ def create(path: Path, dataset: Trajectory) -> None:
         shape=(dataset.num_snapshots + 1, 3, *dataset.grid),
         # One rank writes a whole file: two that share one would need a lock.
         shards=(1, 3, planes, num_points, num_points),
+        # One component each: a reader of one does not decode the others.
         chunks=(1, 1, chunk, num_points, num_points),
         dtype=dataset.dtype,
         compressors=ZstdCodec(level=1),

@@ -10,8 +10,8 @@ up to residuals and terms of second order; with the dual equation g + A^T x - sv
 
     M dy + e dnu = ...,    M = A^T diag(x / s) A + (svec dF -> svec sym(X dF F^-1)).
 
-M squares the condition number, and bits pay for it; `conic` may not. The inverse of M serves
-predictor, corrector and refinements. Cost of a step: N m^2 and m^3 operations.
+Forming M squares the condition number: more bits make up for that, and `doubles` avoids it. The
+inverse of M serves predictor, corrector and refinements. Cost of a step: N m^2 and m^3 operations.
 Reference: Todd, Toh, Tuetuencue, SIAM J. Optim. 8 (1998), section 3.
 """
 

@@ -30,8 +30,9 @@ Samples = np.ndarray
 class Kernel:
     """Degree and radii of f_3; its unknowns are svec of F_l = S_l M_l S_l with M_l of size one.
 
-    Without the diagonal scales S_l nothing would be: f_3 on the shell is smaller than f_3(0, 0) by
-    the squared number of neighbours, and that than f(0) by exp(-inner^2 / 2).
+    Without the diagonal scales S_l no unknown would be of size one: on the shell f_3 is smaller
+    than f_3(0, 0) by the squared number of neighbours, and f_3(0, 0) is smaller than f(0) by
+    exp(-inner^2 / 2).
     """
 
     dim: int
