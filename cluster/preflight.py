@@ -134,6 +134,7 @@ def _following(site: Site, status_command: str | None) -> Iterator[str]:
 
 def _requests(site: Site, requests: Iterable[Request]) -> Iterator[str]:
     """Yield the problems of the requests, each once with the rules that have it."""
+    # In order, so that the same problems are told in the same lines.
     distinct = sorted(set(requests), key=lambda x: x.rule)
     pmix = _pmix() if any("pmix" in request.mpi for request in distinct) else None
     rules: dict[str, list[str]] = {}

@@ -63,6 +63,7 @@ def ask(*command: str | Path, env: Mapping[str, str] | None = None, timeout_s: f
         done = subprocess.run(
             command,
             env=env,
+            # `srun` would take the input of whoever calls this.
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

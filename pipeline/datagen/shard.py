@@ -129,6 +129,7 @@ def publish(plan: Plan, records: dict[int, dict[str, Any]]) -> None:
         StoreError: a shard on disk is not what its task had in memory.
     """
     unfinished = plan.partial / "store"
+    # All tasks have ended: what none of them has renamed is nobody's.
     _sweep(plan, unfinished)
     worst = worst_of(records)
     shards.finalise(

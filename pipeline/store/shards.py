@@ -54,6 +54,7 @@ def create(
 def _samples_per_chunk(shard: Sequence[int], dtype: str) -> int:
     """Return the smallest divisor of the shard's samples that gives chunks of 1 MiB, or all."""
     sample_bytes = int(np.prod(shard[1:])) * np.dtype(dtype).itemsize
+    # A divisor, because a shard holds whole chunks.
     divisors = (n for n in range(1, shard[0] + 1) if shard[0] % n == 0)
     return next((n for n in divisors if n * sample_bytes >= _CHUNK_BYTES), shard[0])
 
