@@ -37,6 +37,7 @@ class Allocation:
 
     def share(self, total: int) -> int:
         """Return what each node has to offer for the job to have `total`."""
+        # Rounded up: CPUs to spare do no harm, one too few keeps a worker waiting for ever.
         return -(-total // self.num_nodes)
 
 

@@ -95,12 +95,14 @@ def _axis(low: float, high: float) -> tuple[float, float, float]:
         high = low + 1.0
     raw = (high - low) / 4
     scale = 10.0 ** floor(log10(raw))
+    # Tolerances here and below: rounding must not add a step that the values do not need.
     step = scale * next(factor for factor in (1, 2, 5, 10) if raw <= factor * scale * 1.000001)
     return floor(low / step) * step, ceil(high / step - 1e-9) * step, step
 
 
 def _runs(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:
     """Split `points` where the data has a gap."""
+    # By the smallest spacing, which is that of samples without a gap.
     spacing = min((b[0] - a[0] for a, b in zip(points, points[1:], strict=False)), default=0.0)
     runs: list[list[tuple[float, float]]] = []
     for point in points:

@@ -31,6 +31,7 @@ def of_control_groups(
             continue
         top = root if not controllers else root / "cpu"
         own = top / path.lstrip("/")
+        # A quota of any group above holds as well.
         for folder in (own, *own.parents):
             quota, period = _quota(folder)
             if quota > 0 and period > 0:

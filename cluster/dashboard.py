@@ -49,6 +49,7 @@ def _start(stack: ExitStack) -> None:
     external = os.environ.get("RAY_PROMETHEUS_HOST")
     program = None if external else shutil.which("prometheus")
     ports = configure(program is not None)
+    # A Ray is to be started here, whichever one the variable names.
     os.environ.pop("RAY_ADDRESS", None)
     session = stack.enter_context(ray_cluster.session(num_cpus=os.cpu_count() or 1))
     if program:
@@ -77,6 +78,7 @@ def configure(has_prometheus: bool) -> tuple[int, int]:
     Ray reads these variables when its dashboard starts. A user's own Prometheus or Grafana wins;
     without any, the dashboard hides its empty panels.
     """
+    # The usual ports of the two programs, so that a forwarded port is easy to remember.
     ports = free_port(9090), free_port(3000)
     if has_prometheus:
         os.environ["RAY_PROMETHEUS_HOST"] = f"http://127.0.0.1:{ports[0]}"
@@ -90,6 +92,7 @@ def free_port(preferred: int) -> int:
     """Return `preferred` if it is free on the loopback interface, else any free port."""
     for port in (preferred, 0):
         with socket.socket() as probe:
+            # A port that a server has just left would otherwise count as taken for a minute.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))

@@ -52,6 +52,7 @@ def client(num_workers: int) -> Iterator[Client]:
         "distributed.scheduler.allowed-failures": 3,
         # A slow solver is not a dead worker.
         "distributed.scheduler.worker-ttl": None,
+        # Dask would give a full worker nothing more to do; here it is ended and replaced instead.
         "distributed.worker.memory.pause": False,
         "distributed.comm.timeouts.connect": "60s",
         "distributed.nanny.pre-spawn-environ": {
@@ -106,6 +107,7 @@ def worker_memory(total: int, num_workers: int) -> int:
     Raises:
         ClusterError: it is too little to work with.
     """
+    # On small nodes the driver's part is what counts, on large ones the share.
     limit = int(min(_MEMORY_SHARE * total, total - _RESERVED) / num_workers)
     if limit < _LEAST_MEMORY:
         least = _RESERVED + num_workers * _LEAST_MEMORY

@@ -25,6 +25,7 @@ def joined(
     Raises:
         ClusterError: those of a node did not join; its last words are quoted.
     """
+    # With fewer workers than nodes some nodes have none to start.
     count_of = {n: count for n, count in zip(allocation.others, num_workers, strict=True) if count}
     address, environment = connected.scheduler.address, _environment(connected.security)
 

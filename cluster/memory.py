@@ -40,6 +40,7 @@ def of_control_groups(
             top, name = root / "memory", "memory.limit_in_bytes"
         else:
             continue
+        # Limits of parents hold for their children, whose own files may say max.
         own = top / path.lstrip("/")
         for folder in (own, *own.parents):
             file = folder / name

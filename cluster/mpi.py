@@ -162,6 +162,7 @@ def collectively(comm: Any, action: Any, *arguments: Any) -> Any:
         failure = error
     except OSError as error:
         failure = PipelineError(f"rank {comm.rank}: {error.filename or 'file'}: {error.strerror}")
+    # In the order of ranks, so that all of them raise the same.
     for other in comm.allgather(failure):
         if other is not None:
             raise other

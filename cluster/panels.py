@@ -69,6 +69,7 @@ def serve(port: int, prometheus: str, dashboards: Path) -> Iterator[None]:
             self.end_headers()
             self.wfile.write(body)
 
+        # Requests come every few seconds: the screen is for what the dashboard says.
         def log_message(self, *_: Any) -> None:
             pass
 
@@ -110,6 +111,7 @@ def find_panels(dashboards: Path, uid: str, wanted: str | None) -> list[Panel]:
         if content["uid"] != uid:
             continue
         rows = content["panels"]
+        # Collapsed rows keep their panels within themselves.
         every = [*rows, *(inner for row in rows for inner in row.get("panels", []))]
         return [
             Panel(
@@ -133,6 +135,7 @@ def substitute(expression: str, query: Query, seconds: float) -> str:
         if name in ("__rate_interval", "__interval", "interval", "window"):
             return "1m"
         given = [x for x in query.get(f"var-{name}", []) if x and x not in ("$__all", "All")]
+        # As PromQL matches: alternatives, or anything.
         return "|".join(given) if given else ".*"
 
     return re.sub(r"\$(?:(\w+)|\{(\w+)[^}]*\})", value, expression)
@@ -171,6 +174,7 @@ def _name(legend: str, labels: Mapping[str, str]) -> str:
 
 def _query_range(prometheus: str, promql: str, start: float, end: float) -> list[dict[str, Any]]:
     """Return the matrix that Prometheus finds; raises OSError or ValueError if it finds none."""
+    # As many points as a chart can show.
     step = max(5.0, (end - start) / _POINTS)
     form = urllib.parse.urlencode({"query": promql, "start": start, "end": end, "step": step})
     try:

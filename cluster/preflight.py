@@ -52,6 +52,7 @@ def check(requests: Iterable[Request], status_command: str | None) -> Findings:
     except ClusterError as error:
         return Findings([str(error)])
     distinct = set(requests)
+    # Only first attempts stop a run: a later one may never be needed.
     first = list(_requests(site, (x for x in distinct if x.attempt == 1)))
     retries = [
         line
@@ -133,6 +134,7 @@ def _following(site: Site, status_command: str | None) -> Iterator[str]:
 
 def _requests(site: Site, requests: Iterable[Request]) -> Iterator[str]:
     """Yield the problems of the requests, each once with the rules that have it."""
+    # In order, so that the same problems are told in the same lines.
     distinct = sorted(set(requests), key=lambda x: x.rule)
     pmix = _pmix() if any("pmix" in request.mpi for request in distinct) else None
     rules: dict[str, list[str]] = {}
@@ -180,6 +182,7 @@ def _placement(site: Site, request: Request) -> Iterator[str]:
     if (request.runtime or 0) > partition.max_minutes:
         limit = f"at most {partition.max_minutes:.0f} minutes {where}"
         yield f"runtime: expected {limit}, got {request.runtime}; {remedy}"
+    # Limits are often wider than the partition itself.
     max_nodes = min(partition.max_nodes, len(partition.nodes))
     if request.nodes > max_nodes:
         yield f"nodes: expected at most {max_nodes:.0f} {where}, got {request.nodes}; {remedy}"
@@ -189,6 +192,7 @@ def _placement(site: Site, request: Request) -> Iterator[str]:
 
 def _size(partition: Partition, request: Request, ending: str) -> Iterator[str]:
     """Yield what of a node's share of the job is more than enough nodes have."""
+    # The largest share of a node, where nodes do not divide the job evenly.
     cpus, gpus = -(-request.cpus // request.nodes), -(-request.gpus // request.nodes)
     memory = request.memory_mb or 0
     if memory > partition.max_memory_mb:
@@ -221,6 +225,7 @@ def _pmix() -> str | None:
     try:
         slurm_site.ask("srun", "--mpi=pmix", "--test-only", "--ntasks=1", "true")
     except ClusterError as error:
+        # Another refusal, of a limit or a partition, says nothing about PMIx.
         if "mpi" in str(error).lower():
             return (
                 f"mpi: expected srun to load PMIx, got: {error};"
@@ -249,6 +254,7 @@ def probe(requests: Iterable[Request], folder: Path) -> list[str]:
 
 def _probe_folder(folder: Path, limits: list[str]) -> None:
     """Return if a node reads and writes `folder`; raise `ClusterError` if not."""
+    # A new name, of which no cache of a node can know anything.
     question = folder / f".preflight-{secrets.token_hex(4)}"
     answer = question.with_suffix(".answer")
     question.write_text(question.name, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Whether a Ray can be joined at an address: asked before Ray is.
+"""Find out whether a Ray can be joined at an address, before Ray itself tries.
 
 `ray.init` waits half a minute for a control store that does not answer, and then ends the process
 from C++, where neither `except` nor `finally` sees it.

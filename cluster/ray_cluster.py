@@ -110,6 +110,7 @@ def session(
     nodes = None if address else allocation.current()
     loopback = ray_address.is_loopback(address) if address else nodes is None
     switches = _LOCAL if loopback else {}
+    # For the rest of the process: Ray reads them once, when it is imported.
     for key, value in (_ENVIRONMENT | switches | (ray_token.to_join() if address else {})).items():
         os.environ.setdefault(key, value)
     import ray
@@ -210,6 +211,7 @@ def _connect(ray: Any, address: str, num_cpus: int, quiet: dict[str, Any]) -> An
             f"Ray at {address}: expected a running Ray, got: {cause};"
             " unset RAY_ADDRESS (and ray_address) to start one here"
         ) from error
+    # Otherwise Ray would wait for CPUs that nobody adds.
     found = int(ray.cluster_resources().get("CPU", 0))
     if found < num_cpus:
         raise PipelineError(

@@ -28,6 +28,7 @@ def guard(folder: Path) -> Iterator[None]:
     """Have the present descendants of this process killed, and `folder` removed, if it dies."""
     descendants = [str(child.pid) for child in psutil.Process().children(recursive=True)]
     watcher = subprocess.Popen(
+        # By its path: as a module it would import the package first, and needs none of it.
         [sys.executable, __file__, str(folder), str(os.getpid()), *descendants],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -45,6 +46,7 @@ def guard(folder: Path) -> Iterator[None]:
 
 def main(folder: str, driver: str, *pids: str) -> None:
     """Wait for the driver's end; see the module's docstring."""
+    # At once, while the numbers still mean these processes.
     processes = [found for pid in pids if (found := _Handle.of(int(pid)))]
     if sys.stdin.readline():
         return

@@ -102,6 +102,7 @@ def _write_whole(path: Path) -> None:
     temporary = path.with_name(f".{secrets.token_hex(8)}")
     private.write(temporary, _token)
     try:
+        # A link does not replace what is there, as a rename would: the first start wins.
         os.link(temporary, path)
     finally:
         temporary.unlink()

@@ -42,6 +42,7 @@ class Request:
         cpus = max(_integer(resources, "cpus_per_task") or threads, 1)
         cpus *= _integer(resources, "tasks") or 1
         per_cpu = _integer(resources, "mem_mb_per_cpu")
+        # SLURM multiplies it by the CPUs of a node.
         memory = per_cpu * -(-cpus // nodes) if per_cpu else _integer(resources, "mem_mb")
         gpus = _integer(resources, "gpu") or slurm_site.count_gpus(str(resources.get("gres", "")))
         return cls(
@@ -72,6 +73,7 @@ def read_profile(path: Path) -> tuple[list[Request], str | None]:
             f"{path}: expected a Snakemake profile, got: {first}; run it from the repository root"
         ) from None
     defaults = profile.get("default-resources") or {}
+    # Rules without resources of their own ask for the defaults: checked under that name.
     per_rule = {"default-resources": {}, **(profile.get("set-resources") or {})}
     requests = [Request.of(name, 1, {**defaults, **own}) for name, own in per_rule.items()]
     return requests, profile.get("slurm-status-command")

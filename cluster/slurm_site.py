@@ -63,6 +63,7 @@ def ask(*command: str | Path, env: Mapping[str, str] | None = None, timeout_s: f
         done = subprocess.run(
             command,
             env=env,
+            # `srun` would take the input of whoever calls this.
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -96,6 +97,7 @@ def read_site(user: str) -> Site:
     shown = parse_records(ask("scontrol", "show", "partition", "--oneliner"))
     partitions = {record["PartitionName"]: partition(record, nodes) for record in shown}
     storage = config.get("AccountingStorageType", "")
+    # `accounting_storage/none` in older versions, `(null)` in newer ones.
     has_accounting = storage.rsplit("/", 1)[-1] not in ("", "none", "(null)")
     accounts, silence = frozenset[str](), ""
     if has_accounting:
@@ -171,6 +173,7 @@ def minutes(limit: str) -> float:
     """Return a time limit in minutes; SLURM writes [days-][hours:]minutes:seconds."""
     if limit.upper() in ("UNLIMITED", "INFINITE", "NONE"):
         return math.inf
+    # From the right: without days there is no dash.
     days, _, clock = limit.rpartition("-")
     *hours, mins, secs = (int(x) for x in clock.split(":"))
     return int(days or 0) * _DAY + sum(hours) * _HOUR + mins + secs / 60

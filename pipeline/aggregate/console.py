@@ -19,6 +19,7 @@ def closing_table(results: Results, report: Path, width: int = WIDTH) -> str:
     Lines are cut at `width` characters; the path is not.
     """
     lines: list[str] = []
+    # The first row of each is its header: without a second one nothing is shown.
     for title, rows in (
         ("Runs (empirical)", _runs(results)),
         ("Bounds", _bounds(results)),

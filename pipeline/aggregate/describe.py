@@ -96,6 +96,7 @@ def estimator_title(part: PinnRun) -> str:
 
 def formulation_title(part: Bound, degree: int | None = None) -> str:
     """Return the formulation of a bound; `degree` is that of its certificate, if there is one."""
+    # The search may end below the configured degree: then the certificate's is told, too.
     found = "" if degree in (None, part.formulation.degree) else f"; certificate of degree {degree}"
     return part.formulation.title() + found
 

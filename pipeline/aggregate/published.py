@@ -114,5 +114,6 @@ def trivial_error(dim: int) -> float:
     k = √2 cot(1) √(E r²q² / E q²), and the median of |Z| is 0.6745. Half of all c lie within a
     factor of about 2, but every tenth error is above 5 times it.
     """
+    # E r²q² and E q² for r uniform on [0, 1].
     second, first = 1 / 3 - 2 / 5 + 1 / 7, 8 / 15
     return math.sqrt(2.0 * second / (first * dim)) / math.tan(1.0) / 0.67449

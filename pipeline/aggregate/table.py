@@ -48,6 +48,7 @@ def summary_table(results: Results) -> pd.DataFrame:
         rows += _bound(result)
     for part in results.missing:
         rows += _missing(part)
+    # Types are given and not guessed: a column may be empty, or all of it missing.
     columns = {key: [row.get(key) for row in rows] for key in COLUMNS}
     return pd.DataFrame({key: pd.Series(columns[key], dtype=COLUMNS[key]) for key in COLUMNS})
 
@@ -95,6 +96,7 @@ def _bound(result: BoundResult) -> Iterator[Row]:
     yield _row(certify, Figure("wall_time_s", result.verdict.seconds, "s"))
     published = result.published
     yield _known(certify, "published_upper_bound", published)
+    # Else it is the row above.
     if result.peer != published:
         yield _known(certify, "published_peer_bound", result.peer)
     if result.packing is not None:

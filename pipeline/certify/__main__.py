@@ -40,15 +40,18 @@ def main(arguments: list[str] | None = None) -> int:
         complaint, status = f"no verdict: {str(error):.300}", 2
     except KeyboardInterrupt:
         complaint, status = "no verdict: interrupted; with --state FILE a proof goes on later", 130
+    # Where stderr is closed, the exit status still tells.
     with suppress(OSError):
         print(complaint, file=sys.stderr, flush=True)
     return status
 
 
 def _verify(file: Path, output: Path | None, jobs: int, state: Path | None) -> int:
+    # With links followed: a verdict must not replace the certificate that it is about.
     paths = [os.path.realpath(path) for path in (file, output, state) if path]
     if len(set(paths)) < len(paths):
         raise files.NoVerdict(f"{str(file):.200}: expected other files for verdict and state")
+    # A mistyped name is no certificate that fails: no verdict, instead of a rejection.
     if not os.path.lexists(file):
         raise files.NoVerdict(f"{str(file):.200}: expected a certificate file, found none")
     # Before the proof: whether there is a place for its verdict.

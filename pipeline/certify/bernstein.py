@@ -27,6 +27,7 @@ from pipeline.certify.format import Rejected
 from pipeline.certify.sturm import Check
 from pipeline.certify.work import Result, Work
 
+# The same for every number of processes: a saved state has to fit another one.
 NUM_PARTS = 256
 # The limits of the work: halvings of a box, boxes, their coefficients; some minutes of one core.
 MAX_HALVINGS, MAX_BOXES, MAX_COEFFICIENTS = 120, 100_000, 5 * 10**8
@@ -50,13 +51,15 @@ def negative(
     """
     degrees = tuple(max(int(n), 0) for n in p.degrees())
     root = pack(coefficients(p.to_dict(), degrees, domain)), ((0, 0),) * len(degrees)
+    # The work is in the coefficients: the more of them a box has, the fewer boxes are allowed.
     limit = min(MAX_BOXES, MAX_COEFFICIENTS // prod(n + 1 for n in degrees))
     boxes, count, reported = [root], 0, time.monotonic()
     for _ in range(NUM_PARTS):
-        # The oldest is one of the largest.
+        # Breadth first: the oldest box is one of the largest, so the parts end alike in size.
         boxes = boxes[1:] + halves(degrees, symmetric, boxes[0]) if boxes else []
     proof = partial(prove, degrees, symmetric, limit)
     for done, (number, found, point) in enumerate(work.run(name, proof, boxes), start=1):
+        # `prove` holds one part to the limit; here their sum is held to it.
         count += number
         if count > limit:
             raise Rejected("work", f"{name}: expected at most {limit} boxes, more are needed")
@@ -96,6 +99,7 @@ def coefficients(
 
 def pack(values: Sequence[fmpq]) -> fmpz:
     """Return the values, scaled to at most 2^62 - 1 and rounded up, as the fields of an integer."""
+    # Any positive scale is sound; 2^-62 only keeps the zero polynomial from a division by zero.
     scale = fmpq(_OFFSET - 1) / max(max(map(abs, values)), fmpq(1, _OFFSET))
     return _joined(b"".join(_field(int((value * scale).ceil()) + _OFFSET) for value in values))
 
@@ -106,11 +110,13 @@ def prove(degrees: tuple[int, ...], symmetric: int, limit: int, box: Box) -> Res
     Otherwise also what was found and at which point of the unit cube, or more than `limit` boxes.
     """
     count, stack, signs = 0, [box], mask(degrees, 0, 0, degrees[0], _OFFSET)
+    # Depth first: the stack holds a few boxes of each size, not a whole generation of them.
     while stack:
         if count == limit:
             return count + 1, "too many boxes", []
         tensor, place = stack.pop()
         count += 1
+        # No field has bit 62 set: all coefficients are negative.
         if tensor & signs == 0:
             continue
         corner = nonnegative_corner(degrees, tensor)
@@ -138,9 +144,10 @@ def nonnegative_corner(degrees: tuple[int, ...], tensor: fmpz) -> tuple[int, ...
 
 
 def halves(degrees: tuple[int, ...], symmetric: int, box: Box) -> list[Box]:
-    """Return the halves of a box along its longest axis, without those that symmetry spares.
+    """Return the halves of a box along its longest axis that symmetry does not make needless.
 
-    Spared is a box without inner points x_0 < x_1 < ... in the symmetric variables.
+    A box is needed if it has inner points x_0 < x_1 < ... in the symmetric variables: other orders
+    are images of this one. The boxes are closed, so those kept also cover equal coordinates.
     """
     tensor, place = box
     axis = min(range(len(place)), key=lambda axis: place[axis][1])
@@ -148,6 +155,7 @@ def halves(degrees: tuple[int, ...], symmetric: int, box: Box) -> list[Box]:
     for side, half in enumerate(split(degrees, tensor, axis)):
         new = (*place[:axis], (2 * i + side, k + 1), *place[axis + 1 :])
         pairs = combinations(new[:symmetric], 2)
+        # low / 2^m < (high + 1) / 2^n for each pair, which is enough for increasing points.
         if all(low << n < (high + 1) << m for (low, m), (high, n) in pairs):
             found.append((half, new))
     return found
@@ -165,6 +173,7 @@ def split(degrees: tuple[int, ...], tensor: fmpz, axis: int) -> tuple[fmpz, fmpz
     last = mask(degrees, axis, n, n, 2**_FIELD - 1)
     right = tensor & last
     for k in range(1, n + 1):
+        # ((a + 2^62) + (b + 2^62) + 1) >> 1 is the mean, rounded up, plus 2^62: again a field.
         means = (tensor + (tensor << stride) + ones) >> 1
         ready = tensor & mask(degrees, axis, 0, k - 1, 2**_FIELD - 1)
         tensor = ready | (means & mask(degrees, axis, k, n, 2 * _OFFSET - 1))

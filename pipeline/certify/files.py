@@ -36,7 +36,9 @@ def read(path: Path) -> bytes:
 
 
 def claim(path: Path, kind: str) -> dict[str, Any]:
-    """Return the content of `path`, a file of this kind, or {} if there is none; it can be written.
+    """Return the content of the file `path` of this kind, after a trial that it can be written.
+
+    If there is no file, the content is its kind alone.
 
     Raises:
         NoVerdict: it is something else, or a link, or no file can have that name.
@@ -63,9 +65,10 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def _write(path: Path, text: str, is_trial: bool = False) -> None:
-    """Write `path` by way of a file beside it, whose name no link can wait under; it never stays.
+    """Write `path` by way of a temporary file beside it, which never stays.
 
-    In a trial that file alone is written.
+    Its name is random and it must be new, so that no link laid there is followed. In a trial that
+    file alone is written.
     """
     temporary = path.with_name(f".certify-{os.getpid()}-{token_hex(8)}.tmp")
     try:

@@ -142,6 +142,7 @@ def parse(content: bytes) -> TwoPoint | ThreePoint:
         d = _small(fields, "kernel_degree", range(1, MAX_KERNEL_DEGREE + 1))
         blocks, sizes = _list("kernel", fields["kernel"], d + 1), [d + 2, *range(d, 0, -1)]
         found = ThreePoint(dim, r, big, coefficients, tuple(map(_triangle, blocks, sizes)))
+    # Two spellings of a certificate would be two files with two digests and one proof.
     for key, value in to_json(found).items():
         same = json.dumps(fields[key]) == json.dumps(value)
         _require(same, key, "expected numbers in their shortest spelling", "another")
@@ -176,6 +177,7 @@ def _triangle(rows: Any, size: int) -> Triangle:
 
 def _integers(key: str, values: Any, length: int, digits: int) -> tuple[fmpz, ...]:
     for value in _list(key, values, length):
+        # [0-9], not \d: escapes in JSON can spell the digits of any script.
         good = isinstance(value, str) and re.fullmatch(f"-?[0-9]{{1,{digits}}}", value)
         _require(good, key, f"expected an integer of at most {digits} digits in a string", value)
     return tuple(fmpz(value) for value in values)

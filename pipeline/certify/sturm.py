@@ -11,6 +11,7 @@ from flint import arb, arb_poly, ctx, fmpq, fmpq_poly
 
 from pipeline.certify.format import Rejected
 
+# The exact chain has 100,000 bits a coefficient in high degrees, and only its signs are needed.
 _CHAIN_BITS = (2**12, 2**14, 2**16)
 # The name of a proof obligation that holds, and what was found.
 Check = tuple[str, str]
@@ -32,6 +33,7 @@ def no_root(name: str, what: str, p: fmpq_poly, start: fmpq, end: fmpq | None = 
                 raise Rejected(name, f"{what}: expected no root, Sturm's theorem counts {count}")
             size = f"{len(chain)} polynomials, balls of {bits} bits"
             return name, f"{what}: no root (Sturm chain of {size})"
+    # A common factor of p and p' makes the last members zero, which no ball can exclude.
     raise Rejected(name, f"{what}: expected no zero at the ends and no multiple root anywhere")
 
 
@@ -42,11 +44,13 @@ def _changes(signs: list[int]) -> int:
 def _signs(p: fmpq_poly, start: fmpq, end: fmpq | None) -> list[tuple[int, int]] | None:
     """Return the signs of the Sturm chain at both ends; None if a ball that matters contains 0.
 
-    Two steps of division take the degree from d + 2 to d exactly: what cancels is dropped. If all
-    leading balls exclude zero, the degrees fall by one each, as assumed, and the balls enclose the
-    members of the chain up to positive factors.
+    A remainder takes two steps of division, each of which cancels a leading term. These terms are
+    dropped: as balls they would contain 0 without being 0. If all leading balls exclude zero, the
+    degrees fall by one each, as assumed, and the balls enclose the members of the chain up to
+    positive factors.
     """
     upper, lower = arb_poly(p), arb_poly(p.derivative())
+    # At infinity a polynomial has the sign of its leading coefficient.
     signs = [(_sign(p(start)), _sign(p[p.degree()] if end is None else p(end)))]
     for degree in range(p.degree() - 1, -1, -1):
         leading = lower[degree]
@@ -54,6 +58,7 @@ def _signs(p: fmpq_poly, start: fmpq, end: fmpq | None) -> list[tuple[int, int]]
         if 0 in signs[-1] or not _sign(leading):
             return None
         if degree:
+            # Sturm's chain takes the remainder with its sign turned; a positive factor is harmless.
             partial = upper - arb_poly([0, upper[degree + 1] / leading]) * lower
             remainder = lower * (partial[degree] / leading) - partial
             positive = 1 / abs(leading).mid()

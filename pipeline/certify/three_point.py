@@ -30,6 +30,7 @@ from pipeline.certify.format import Rejected, ThreePoint, Triangle
 from pipeline.certify.sturm import Check, no_root
 from pipeline.certify.work import Work
 
+# The relative error of exp(z/2): far below any margin that a search leaves, at few terms more.
 _EXPONENTIAL_BITS = 160
 
 
@@ -46,6 +47,7 @@ def obligations(certificate: ThreePoint, function: fmpq_poly, work: Work) -> Ite
     yield _pairs(certificate, function)
     r, big = certificate.inner_radius, certificate.outer_radius
     side, square = (r, big), (r**2, big**2)
+    # As rho_R < 2 rho_r, all of the cube obeys the triangle inequality: no point of it is spurious.
     three, far = [square] * 3, [side, side, (fmpq(0), fmpq(1))]
     yield bernstein.negative("triangles_nonpositive", triangles(certificate), three, 3, work)
     yield bernstein.negative("far_pairs_nonpositive", far_pairs(certificate), far, 2, work)
@@ -58,9 +60,11 @@ def kernel(certificate: ThreePoint, u: Any, v: Any, w: Any) -> Any:
     """
     twice_s, unit = certificate.dim - 2, 1 / certificate.outer_radius**2
     left, right = chebyshev(certificate, u), chebyshev(certificate, v)
+    # A zero of the type of u, be it a number or a polynomial.
     following = current = 0 * u
     for order in range(certificate.kernel_degree, -1, -1):
         block = certificate.kernel[order]
+        # The first function of block 0 lives at the origin and is 0 on the shell.
         skipped = 1 if order == 0 else 0
         ahead = fmpq(2 * order + twice_s, order + twice_s) * unit * w * current
         behind = fmpq(order + 1, order + 1 + twice_s) * unit**2 * u * v * following
@@ -91,6 +95,7 @@ def chebyshev(certificate: ThreePoint, u: Any) -> list[Any]:
 def triangles(certificate: ThreePoint) -> fmpq_mpoly:
     """Return the left side of `triangles_nonpositive`: a symmetric polynomial in u, v, t."""
     u, v, t = fmpq_mpoly_ctx.get(("u", "v", "t"), Ordering.lex).gens()
+    # f3(-x, y-x) has the squares u and t and the distance v, since <-x, y-x> = u - w.
     turns = ((u, v, t), (u, t, v), (v, t, u))
     return sum(kernel(certificate, a, b, (a + b - c) * fmpq(1, 2)) for a, b, c in turns)
 
@@ -117,9 +122,11 @@ def semidefinite(block: Triangle) -> bool:
         below = range(k + 1, len(rows))
         if pivot < 0 or (pivot == 0 and any(rows[i][k] != 0 for i in below)):
             return False
+        # A zero pivot drops out with its row and column; what remains is a smaller block.
         if pivot > 0:
             for i in below:
                 for j in range(k + 1, i + 1):
+                    # Exact: the quotient is a minor of the block (Sylvester's identity).
                     rows[i][j] = (rows[i][j] * pivot - rows[i][k] * rows[j][k]) // previous
             previous = pivot
     return True
@@ -135,11 +142,13 @@ def _pairs(certificate: ThreePoint, function: fmpq_poly) -> Check:
     q = kernel(certificate, z, z, z) + 2 * at_origin(certificate, z)
     exponential, error = exponential_of_half(start, end)
     terms: bernstein.Terms = {(k,): c for k, c in enumerate(q.coeffs())}
+    # The Bernstein coefficients on the interval bound |q| there.
     largest = max(map(abs, bernstein.coefficients(terms, (max(q.degree(), 0),), [(start, end)])))
     above = function + exponential * q + error * largest
     for point in (start, end):
         if not above(point) < 0:
             raise Rejected(name, f"expected < 0 at z = {float(point):.6g}, got an upper bound >= 0")
+    # Negative at both ends and without a root between them: negative throughout.
     return no_root(name, "upper bound on the shell", above, start, end)
 
 
@@ -154,6 +163,7 @@ def exponential_of_half(start: fmpq, end: fmpq) -> tuple[fmpq_poly, fmpq]:
     while terms < 2 * reach or reach**terms * 2**_EXPONENTIAL_BITS > factorial(terms):
         terms += 1
     taylor = fmpq_poly([fmpq(1, factorial(k)) for k in range(terms)])
+    # Bits enough for the radius of exp(m/2) to vanish beside the error of the Taylor polynomial.
     with ctx.workprec(4 * _EXPONENTIAL_BITS):
         ball = (arb(middle) / 2).exp()
         value, radius = ball.mid().fmpq(), ball.rad().fmpq()

@@ -33,6 +33,7 @@ def obligations(function: fmpq_poly, transform: fmpq_poly, radius: fmpq) -> Iter
     if not function(radius) < 0:
         raise Rejected("function_at_radius", f"expected P < 0 at z = {float(radius):.6g}")
     yield "function_at_radius", f"P < 0 at z = {float(radius):.6g}"
+    # Positive at 0, negative at z_r, and no root beyond: no sign can change.
     yield no_root("transform_nonnegative", "Q on (0, oo)", transform, fmpq(0))
     yield no_root("function_nonpositive", "P beyond there", function, radius)
 

@@ -41,8 +41,10 @@ def verdict(path: Path, jobs: int = 1, state: Path | None = None) -> dict[str, A
     clock, work = time.perf_counter(), Work(jobs, state)
     keys = ["bound", "failed_condition", "detail", "point", "dim", "formulation"]
     result: dict[str, Any] = dict.fromkeys([*keys, "certificate_sha256"])
+    # Rejected until everything is proved: no way through here can forget to say so.
     result |= {"schema_version": 1, "kind": files.VERDICT, "status": "rejected", "checks": []}
     try:
+        # Read once: the digest names the bytes that are judged, whatever becomes of the file.
         content = files.read(path)
         result["certificate_sha256"] = hashlib.sha256(content).hexdigest()
         certificate = parse(content)
@@ -96,7 +98,9 @@ def bound(certificate: TwoPoint | ThreePoint) -> fmpq:
     if isinstance(certificate, TwoPoint):
         radius, origin = certificate.radius, fmpq(0)
     else:
+        # f2 <= 0 begins at rho_R only, but centres are rho_r apart: that gives the radius of balls.
         radius, origin = certificate.inner_radius**2, fmpq(certificate.kernel[0][0][0])
+    # Positive if the obligations hold: f(0) is the integral of f^, F_0 is semidefinite.
     ratio = (function(fmpq(0)) + origin) / transform(fmpq(0))
     half, odd = divmod(certificate.dim, 2)
     if not odd:

@@ -37,6 +37,7 @@ class Work:
 
     def begin(self, certificate_sha256: str) -> None:
         """Believe only what this verifier proved of this certificate."""
+        # A state is worth what its prover is: one line changed in it, and all is proved anew.
         sources = sorted(Path(__file__).parent.glob("*.py"))
         source = hashlib.sha256(b"".join(file.read_bytes() for file in sources)).hexdigest()
         self.kept["key"] = f"{certificate_sha256} {source}"
@@ -52,6 +53,7 @@ class Work:
         """
         known = self.found.get(name, {})
         found = ((str(index), known.get(str(index))) for index in range(len(parts)))
+        # Nothing but a positive number of boxes is taken from a file that others may have written.
         kept = self.kept[name] = {index: n for index, n in found if type(n) is int and n > 0}
         self.parts += len(parts)
         self.parts_from_state += len(kept)
@@ -60,6 +62,7 @@ class Work:
         jobs, rest = min(self.jobs, len(todo)), list(todo.values())
         results = _forked(prove, rest, jobs) if jobs > 1 else map(prove, rest)
         for index, result in zip(todo, results, strict=True):
+            # Only proved parts are kept: a refutation ends the proof anyway.
             if result[1:] == ("", []):
                 kept[str(index)] = result[0]
                 if self.state:
@@ -73,6 +76,7 @@ def _forked(prove: Prover, parts: list[Any], jobs: int) -> Iterator[Result]:
     Raises:
         NoVerdict: one was killed.
     """
+    # Forked processes inherit the parts, which are large: only results pass through the pipes.
     fork, workers, readers = get_context("fork"), list[Any](), list[Any]()
     try:
         for first in range(jobs):
@@ -81,6 +85,7 @@ def _forked(prove: Prover, parts: list[Any], jobs: int) -> Iterator[Result]:
             worker = fork.Process(target=_serve, args=(prove, parts[first::jobs], readers, writer))
             worker.start()
             workers.append(worker)
+            # The worker holds the only other copy: if it is killed, `recv` raises EOFError.
             writer.close()
         for index in range(len(parts)):
             yield readers[index % jobs].recv()

@@ -78,6 +78,7 @@ def _check_chain(name: str, chain: Mapping[str, str], experiment: Experiment) ->
             raise CheckpointError(f"{key}: expected a first run, got a circle: {told}")
         seen.append(maker)
     run, maker_run = experiment.runs[name], experiment.runs[chain[name]]
+    # Its weights need not be there yet: what can be compared are the configurations.
     for part, mine, other in (
         ("kind", run.task, maker_run.task),
         ("model", run.model, maker_run.model),

@@ -58,6 +58,7 @@ def check_places(experiment: Experiment, data: Path, results: Path, logs: Path) 
         _check_content(_lock(place.unfinished(store)), ours.is_lock, "a lock")
         if any(map(os.path.exists, (*records, store / "zarr.json", place.unfinished(store)))):
             known.add(name)
+    # Where a data set of ours is, the logs of its name are ours; elsewhere they must say so.
     unknown = [name for name in experiment.datasets if name not in known]
     _check_logs(logs.parent, {"generate": known}, is_ours=True)
     _check_logs(logs.parent, {"generate": unknown}, is_ours=False)
@@ -83,6 +84,7 @@ def _check_results(results: Path, experiment: Experiment, parts: _Parts, is_ours
         if os.path.lexists(results / child):
             disk.check_folder(results / child)
     is_known = _check_files(results, _REPORT, "aggregate", experiment, experiment.seed, is_ours)
+    # A report of this very experiment vouches for the rest of the folder.
     is_ours = is_ours or is_known
     for stage in parts:
         for name, part in parts[stage].items():

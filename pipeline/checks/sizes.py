@@ -23,6 +23,7 @@ from pipeline.training.pinn.config import PinnRun
 
 # A few more ranks than cores are slower, not wrong.
 _RANKS_A_CORE = 4
+# Bytes of a float32; weights, gradient and two moments; bytes of the record of a shard.
 _NUMBER, _COPIES, _RECORD = 4, 4, 200
 _GIB = 2**30
 
@@ -86,6 +87,7 @@ def dataset_misfits(name: str, dataset: AnyDataset, room: Room) -> Iterator[Misf
         points = math.prod(dataset.grid) * _itemsize(dataset.dtype)
         shards = dataset.num_samples // dataset.samples_per_shard
         needs = [
+            # First: if not even one sample fits, smaller shards are no remedy.
             Need(2 * points, "one sample", "grid", list(dataset.grid)),
             Need(
                 2 * points * dataset.samples_per_shard,
@@ -129,6 +131,7 @@ def run_needs(run: PinnRun | OperatorRun) -> list[Need]:
     sizes = {"problem.dim": run.problem.dim}
     if weights:
         sizes[f"model.{key}"] = getattr(run.model, key)
+    # The complaint names the key that counts most.
     largest = max(sizes, key=lambda key: sizes[key])
     batch = run.train.batch_size
     return [

@@ -71,7 +71,9 @@ def identify(
     if "name" in changed:
         name, where = str(experiment.name), "--config: name"
     else:
+        # A file may be called anything, a folder of results may not.
         stem = re.sub(r"[^A-Za-z0-9_\-]", "_", files[-1].stem).lstrip("_-") or "experiment"
+        # Room for the suffix: a seed of 20 digits and the digest of other overrides.
         name = (own_name or stem)[: MAX_NAME_LENGTH - 40] + _suffix(changed)
         where = f"{last.place(('name',))}: name" if last and own_name else f"{files[-1]}: its name"
     # Where case does not count in the names of files, `Train` is the folder `train`.
@@ -120,6 +122,7 @@ def check_owner(identity: Identity) -> None:
 
 
 def _plain(overrides: Mapping[str, Any]) -> Any:
+    # As the record has it: a tuple that was written is read as a list.
     return json.loads(json.dumps(dict(overrides), default=str))
 
 

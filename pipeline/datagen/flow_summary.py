@@ -25,6 +25,7 @@ def series(records: Sequence[dict[str, Any]]) -> np.ndarray:
 def peak(time: np.ndarray, values: np.ndarray) -> tuple[float, float]:
     """Return place and height of the largest value, by the parabola through its neighbours."""
     top = int(values.argmax())
+    # At an end there is no parabola: the peak may lie outside.
     if top in (0, len(values) - 1):
         return float(time[top]), float(values[top])
     here = slice(top - 1, top + 2)
@@ -69,6 +70,7 @@ def check_tolerance(dataset: Trajectory, name: str, record: dict[str, Any]) -> N
     error, tolerance = record["error"], dataset.largest_error
     if error <= tolerance:
         return
+    # Half as many points again, rounded to an even number, as the grid has to be.
     points = 2 * round(3 * dataset.grid[0] / 4)
     raise SolverError(
         f"datasets.{name}: snapshot {record['snapshot']} (t = {record['series'][-1][0]:.3g}):"
@@ -90,6 +92,7 @@ def summarise(dataset: Trajectory, records: Sequence[dict[str, Any]]) -> dict[st
     table = series(records)
     num_steps = len(table) - 1
     peak_time, peak_dissipation = peak(table[:, 0], table[:, 3])
+    # Kolmogorov's length at the peak, where it is smallest.
     length = (dataset.problem.viscosity**3 / peak_dissipation) ** 0.25
     return {
         "num_snapshots": dataset.num_snapshots + 1,

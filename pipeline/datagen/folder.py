@@ -44,7 +44,7 @@ class Plan(ABC, Generic[D]):
     def digest(self) -> str:
         """Return the digest that a resumed run must share with the interrupted one.
 
-        That of all settings: with another number of ranks the files of a flow are others.
+        It covers all settings, neutral ones too: other ranks cut a flow into other files.
         """
         complete = self.dataset.model_dump(mode="json")
         return config_digest(complete, self.seed, self.source)
@@ -73,6 +73,7 @@ def claim(plan: Plan[Any], create: Callable[[Path], None]) -> bool:
     partial = plan.partial
     for leftover in partial.parent.glob(f".{partial.name}.*.tmp"):
         disk.remove(leftover)
+    # First whatever is there goes aside, then what was set aside earlier comes back in its place.
     if os.path.lexists(partial) and (digest := place.digest_of(partial)) != plan.digest:
         _set_aside(partial, digest)
     mine = _aside(partial, plan.digest)
@@ -91,6 +92,7 @@ def begin(plan: Plan[Any], create: Callable[[Path], None]) -> None:
     """Make the folder of `plan` anew."""
     partial = plan.partial
     disk.remove(partial)
+    # Filled under another name: a folder without its key could not be told from a stranger's.
     new = partial.with_name(f".{partial.name}.{os.getpid()}.tmp")
     new.mkdir(parents=True)
     records, total = plan.tasks
@@ -110,6 +112,7 @@ def put_in_place(plan: Plan[Any]) -> None:
     it may be a link or a mount, and is the user's.
     """
     finished, store = plan.partial / "store", plan.store
+    # From here to the end of the last rename a kill leaves arrays in both places: `_take_back`.
     write_json(plan.partial / _PUBLISHING, {"arrays": place.arrays(finished)})
     store.mkdir(parents=True, exist_ok=True)
     (store / "zarr.json").unlink(missing_ok=True)
@@ -134,6 +137,7 @@ def _take_back(plan: Plan[Any]) -> None:
     unfinished = plan.partial / "store"
     unfinished.mkdir(exist_ok=True)
     for name in found["arrays"]:
+        # What that publication has moved: it is there, and no longer here.
         if not (unfinished / name).exists() and (plan.store / name).exists():
             os.replace(plan.store / name, unfinished / name)
     if not (unfinished / "zarr.json").exists() and (plan.store / "zarr.json").exists():
@@ -149,6 +153,7 @@ def _set_aside(partial: Path, digest: str) -> None:
     target = _aside(partial, digest)
     disk.remove(target)
     os.replace(partial, target)
+    # Renaming leaves the time; the age of what is kept counts from now.
     os.utime(target)
 
 

@@ -53,6 +53,7 @@ def prepare(plan: Plan) -> list[dict[str, Any]]:
     if not folder.claim(plan, _creator(plan)):
         return []
     records: list[dict[str, Any]] = []
+    # Up to the first gap: a snapshot starts from the one before.
     while (record := ours.read_json(plan.record(len(records)))) is not None:
         records.append(record)
     return records
@@ -87,6 +88,7 @@ class State(NamedTuple):
 def load(plan: Plan, records: list[dict[str, Any]], rank: int) -> State | None:
     """Return the state of this rank at the last record, or None unless all of its files match."""
     try:
+        # A rank looks at its own files; if one rank finds a wrong one, all begin anew.
         for record in records:
             slabs.verify(plan.partial / "store", "velocity", record["slabs"][rank])
         with np.load(plan.state(len(records) - 1, rank)) as file:
@@ -102,6 +104,7 @@ def save(
     plan: Plan, snapshot: int, rank: int, velocity: np.ndarray, state: State
 ) -> tuple[dict[str, Any], list[str]]:
     """Write one rank's part of a snapshot; return the slab's record and the checksums of û."""
+    # Slab, then state, then (`commit`) the record: a kill between them repeats the snapshot.
     record = slabs.write_slab(plan.partial / "store", snapshot, rank, velocity)
     with disk.replacing(plan.state(snapshot, rank)) as temporary, temporary.open("wb") as file:
         np.savez(file, fine=state.fine, coarser=state.coarser)

@@ -62,10 +62,12 @@ def run(
         solver = NavierStokes(comm, plan.dataset.grid[0], plan.dataset.problem.viscosity)
         companion = Companion(solver)
         records, state = _resume(comm, plan, companion, name)
+        # The tolerance may have become smaller since these snapshots were made.
         for record_of_snapshot in records:
             flow_summary.check_tolerance(plan.dataset, name, record_of_snapshot)
         found = len(records)
         for snapshot in range(found, plan.dataset.num_snapshots + 1):
+            # Not before the first: each start makes a snapshot, so that requeueing ends.
             if len(records) > found:
                 mpi.collectively(comm, _on_root, comm, _watch_time, limit, plan, name, records)
             records.append(_snapshot(comm, plan, name, companion, state, snapshot))
@@ -95,6 +97,7 @@ def _resume(
     found = mpi.collectively(comm, _on_root, comm, mpi_shard.prepare, plan)
     records: list[dict[str, Any]] = comm.bcast(found)
     state = mpi_shard.load(plan, records, comm.rank) if records else None
+    # All or none: ranks that go on from different snapshots would wait for each other for ever.
     if all(comm.allgather(state is not None)):
         assert state is not None
         if comm.rank == 0:
@@ -137,6 +140,7 @@ def _snapshot(
         "snapshot": snapshot,
         "series": series,
         "spectrum": spectrum.tolist(),
+        # Rank 0's clock for all: the record is the same on every rank.
         "seconds": comm.bcast(seconds),
         "error": error,
     }
@@ -147,6 +151,7 @@ def _snapshot(
     )
     record |= {"slabs": comm.allgather(slab), "states": comm.allgather(checksums)}
     mpi.collectively(comm, _on_root, comm, mpi_shard.commit, plan, snapshot, record)
+    # Only after the commit: until then a restart goes on from the state before.
     mpi_shard.forget_state(plan, snapshot - 1, comm.rank)
     return record
 
@@ -162,6 +167,7 @@ def _advance(
     series = []
     for step in range(1, num_steps + 1):
         solver.advance(state, coefficients, 1)
+        # Not by adding steps up, which would add up their rounding.
         now = interval * (snapshot - 1 + step / num_steps)
         series.append([now, *asdict(solver.budget(state)).values()])
     return series
@@ -171,6 +177,7 @@ def _estimate(dataset: Trajectory, companion: Companion, state: State, snapshot:
     """Advance the companion to a snapshot and return the error of the flow there, on every rank."""
     interval, num_steps = flow_summary.intervals(dataset)
     fewer = mpi_companion.coarser_steps(num_steps)
+    # A companion that becomes infinite leaves no estimate: no tolerance admits that.
     if snapshot and not companion.advance(state.coarser, interval, fewer):
         return math.inf
     distance = companion.distance(state.fine, state.coarser)
@@ -221,6 +228,7 @@ def _publish(comm: Any, plan: Plan, records: list[dict[str, Any]]) -> None:
         )
         folder.put_in_place(plan)
 
+    # In this order, so that no store is complete before every rank has read its slabs back.
     mpi.collectively(comm, verify)
     mpi.collectively(comm, _on_root, comm, complete)
 

@@ -9,6 +9,7 @@ from pipeline.errors import SolverError
 from pipeline.parallel.streams import of_sample
 from pipeline.store.config import Dataset
 
+# Enough for the transforms to be efficient, few enough for float64 to fit beside the shard.
 _BATCH = 64
 
 
@@ -49,6 +50,7 @@ def generate_block(dataset: Dataset, seed: int, first: int, count: int) -> Block
         for name, block in (("inputs", inputs[here]), ("targets", targets[here])):
             _check_finite(name, block, samples.start)
         errors[here] = generator.errors(exact, solved, [stream(seed, i) for i in samples])
+        # Half a unit in the last place: what storing in `dtype` may add.
         errors[here] += np.finfo(dataset.dtype).eps / 2
         worst = int(errors[here].argmax())
         # Here, so that nothing more is computed for a data set that cannot be.
@@ -65,6 +67,7 @@ def check_tolerance(dataset: Dataset, seed: int, sample: int, error: float) -> N
     if error <= dataset.largest_error:
         return
     generator = build(dataset.problem, dataset.grid)
+    # Made anew from its stream: only its index has been kept.
     inputs = generator.sample(stream(seed, sample))[None]
     remedy = generator.remedy(inputs, generator.solve(inputs), error, dataset.largest_error)
     raise SolverError(

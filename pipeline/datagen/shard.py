@@ -65,6 +65,7 @@ def make_shard(index: int, plan: Plan) -> dict[str, Any]:
     for name, values in zip(layout.ARRAYS, blocks, strict=True):
         array = zarr.open_array(plan.partial / "store" / name, mode="r+")
         record[name] = shards.write_shard(array, index, values)
+    # Last: a shard without its record is made again.
     write_json(plan.partial / "shards" / f"{index}.json", record)
     return record
 
@@ -106,6 +107,7 @@ def resume(plan: Plan) -> dict[int, dict[str, Any]]:
 
     if not folder.claim(plan, create):
         return {}
+    # By reading every file: an interrupted machine may have lost what it said it wrote.
     verified = {index: _verified(plan, index) for index in range(plan.num_shards)}
     found = {index: record for index, record in verified.items() if record is not None}
     if found:
@@ -116,6 +118,7 @@ def resume(plan: Plan) -> dict[int, dict[str, Any]]:
 
 def worst_of(records: dict[int, dict[str, Any]]) -> dict[str, Any]:
     """Return the record of the shard that holds the sample of the largest estimated error."""
+    # Of equal errors the first sample, whatever the order in which shards were made.
     return max(records.values(), key=lambda record: (record["error"], -record["worst"]))
 
 
@@ -126,6 +129,7 @@ def publish(plan: Plan, records: dict[int, dict[str, Any]]) -> None:
         StoreError: a shard on disk is not what its task had in memory.
     """
     unfinished = plan.partial / "store"
+    # All tasks have ended: what none of them has renamed is nobody's.
     _sweep(plan, unfinished)
     worst = worst_of(records)
     shards.finalise(

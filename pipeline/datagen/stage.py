@@ -106,6 +106,7 @@ def _finished(futures: list[Any], limit: TimeLimit | None) -> Iterator[Any]:
                 yield future
         except TimeoutError:
             if limit is None or limit.is_near():
+                # Those that finished while the time ran out still count.
                 done = {future for future in waiting if future.done()}
                 yield from done
                 if done != waiting:
@@ -115,6 +116,7 @@ def _finished(futures: list[Any], limit: TimeLimit | None) -> Iterator[Any]:
 
 def _stopped(name: str, plan: Plan, num_missing: int, num_made: int) -> PipelineError:
     """Return the one-line error for a job that ends before its work."""
+    # Queued again it would do no better: that would go on for ever.
     if not num_made:
         return PipelineError(
             f"datasets.{name}: expected a shard to be finished within the job's time limit, got"

@@ -11,6 +11,7 @@ from pipeline.errors import SolverError
 
 Balls = np.ndarray
 
+# Radii would grow with every step until they say nothing; iterations correct their own errors.
 _midpoints = np.frompyfunc(lambda ball: ball.mid(), 1, 1)
 _from_doubles = np.frompyfunc(lambda number: arb(float(number)), 1, 1)
 _to_doubles = np.frompyfunc(float, 1, 1)

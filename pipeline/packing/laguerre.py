@@ -66,5 +66,6 @@ class Expansion:
 
     def _sum(self, z: arb, coefficients: Iterable[arb]) -> arb:
         degree, dim = len(self.coefficients) - 1, arb(self.dim)
+        # The table divides by z, for its derivatives.
         row = at_zero(degree, dim) if z == 0 else table(degree, dim, [z])[0][0]
         return sum((c * v for c, v in zip(coefficients, row, strict=True)), arb(0)).mid()

@@ -40,6 +40,7 @@ class _System:
         """Return balls of the coefficients with these values, slopes 0 but for the first node."""
         num_nodes = len(self.values)
         right = [*at_nodes, arb(first_slope)] + [arb(0)] * (num_nodes - 1)
+        # Entries grow by orders of magnitude with the node, and pivots are chosen by size.
         rows = []
         for index, row in enumerate([*self.values, *self.slopes]):
             entries = [row[k] for k in self.parity]
@@ -74,6 +75,7 @@ def certificate(
             raise _precision_error(quadrature, precision_bits) from None
         coefficients = [c / 2 for pair in zip(symmetric, antisymmetric, strict=True) for c in pair]
         shift = _scale_bits(values, margins)
+        # Here the radii count: they say whether the bits determine the integers.
         if not all(c.rad() * arb(2) ** shift < 0.25 for c in coefficients):
             raise _precision_error(quadrature, precision_bits)
         integers = tuple(_nearest(c * arb(2) ** shift) for c in coefficients)
@@ -92,6 +94,7 @@ def _margins(even: _System, quadrature: Quadrature, loss: arb) -> list[arb]:
             f"two-point bound, dimension {quadrature.dim}, degree {quadrature.degree}:"
             " expected f(0) > 0, got a value not above 0; raise precision_bits or the degree"
         )
+    # 2 (w_0 e_0 + 2 sum w_i e_i) = (4 m + 2) shares, m + 1 the number of nodes.
     share = loss * origin / (4 * len(quadrature.weights) - 2)
     return [(share / w).mid() for w in quadrature.weights]
 
@@ -112,6 +115,7 @@ def _nearest(value: arb) -> fmpz:
 def _radius(function: laguerre.Expansion, start: arb, bits: int) -> fmpq:
     """Return the least multiple of 2^-bits at which P < 0, next to the root near `start`."""
     unit = arb(2) ** -bits
+    # The root of the rounded function: rounding has moved it off the node.
     root = start
     for _ in range(8):
         # The derivative by a difference quotient: the root is simple and `start` is close.
@@ -129,6 +133,7 @@ def _radius(function: laguerre.Expansion, start: arb, bits: int) -> fmpq:
 
 def _check_signs(function: laguerre.Expansion, nodes: list[arb], quadrature: Quadrature) -> None:
     where = f"two-point bound, dimension {quadrature.dim}, degree {quadrature.degree}"
+    # Between the nodes nothing is looked at: the verifier decides, and by Sturm's theorem.
     for z in nodes:
         if not function.transform(z) > 0 or (z is not nodes[0] and not function.function(z) < 0):
             raise SolverError(

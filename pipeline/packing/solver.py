@@ -32,6 +32,7 @@ from pipeline.packing import laguerre
 _NODE_TOLERANCE = 1e-20
 # On the way a solution only has to predict the next one.
 _PATH_TOLERANCE = 1e-5
+# Of them most go to the Newton equations, whose condition number grows with the degree.
 _PATH_BITS = 192
 _MAX_STEPS = 16
 # z_0 falls with the degree; late in the path by less than the path resolves.
@@ -106,6 +107,7 @@ def solve(
         return _climb(where, last, climbs.get(where, ()), keep)
 
     with ctx.workprec(precision_bits):
+        # Straight up first: the way by dimension 8 is as long a climb, and a descent after it.
         found, steps = climbed(dim)
         if found is None and dim < _ANCHOR_DIM:
             anchor, more = climbed(_ANCHOR_DIM)
@@ -152,6 +154,7 @@ def _climb(
 
 def _next(dim: int, rungs: tuple[Rung, ...], at_end: bool) -> _Iterate | None:
     """Return the solution above `rungs`, or None where the branch is lost."""
+    # From the stored doubles alone, so that a resumed climb repeats the bits of an undisturbed one.
     history = [list(rung.nodes) for rung in rungs]
     guesses = _guesses(history) if history else [[_first_node(float(dim))]]
     for guess in guesses:
@@ -166,6 +169,7 @@ def _next(dim: int, rungs: tuple[Rung, ...], at_end: bool) -> _Iterate | None:
 def _descend(start: _Iterate, dim: int) -> tuple[_Iterate | None, int]:
     """Follow `start` from the anchor dimension down to `dim` with secant predictions."""
     here, step, current, steps = float(_ANCHOR_DIM), 0.25, start, 0
+    # No secant is known before the first step: it predicts that nothing moves.
     slope = [arb(0)] * len(start.nodes)
     while here > dim:
         step = min(step, here - dim)
@@ -212,6 +216,7 @@ def _converged(dim: arb, nodes: list[arb], tolerance: float) -> _Iterate | None:
             for k in range(1, degree + 1, 2)
         ]
         try:
+            # No enclosure is needed: what this solve misses, the next Newton step corrects.
             solution = arb_mat(rows).solve(right, algorithm="approx").entries()
         except ZeroDivisionError:
             return None
@@ -220,6 +225,7 @@ def _converged(dim: arb, nodes: list[arb], tolerance: float) -> _Iterate | None:
         largest = max(abs(float(move)) for move in moves)
         nodes = _moved(nodes, moves)
         if largest < tolerance:
+            # With a negative weight the quadrature is no dual solution: it is of another branch.
             good = all(w > 0 for w in weights)
             return _Iterate(nodes, weights, step) if good and _increasing(nodes) else None
         if not np.isfinite(largest) or not _increasing(nodes):
@@ -228,7 +234,10 @@ def _converged(dim: arb, nodes: list[arb], tolerance: float) -> _Iterate | None:
 
 
 def _moved(nodes: list[arb], moves: list[arb]) -> list[arb]:
-    """Return nodes + t * moves, t <= 1 such that no node crosses a third of a gap."""
+    """Return nodes + t * moves, t <= 1 such that no node moves by more than 0.35 of a gap.
+
+    Gaps are those to both neighbours, and to 0: nodes that move towards each other stay apart.
+    """
     ticks = [0.0] + [float(z) for z in nodes]
     gaps = np.diff(ticks)
     room = np.minimum(gaps, np.append(gaps[1:], np.inf))
@@ -259,6 +268,7 @@ def _guesses(history: list[list[float]]) -> Iterator[list[float]]:
         yield [_predicted(history, i) for i in range(len(history) + 1)]
         return
     first = history[0][0]
+    # One solution cannot be extrapolated: spacings that between them serve dimensions 1 to 48.
     for shrink in (0.93, 0.97, 0.9, 1.0):
         for ratio in (1.5, 1.7, 2.1, 2.5, 3.0, 4.0, 4.5):
             yield [first * shrink, first * shrink * ratio]
@@ -269,8 +279,8 @@ def _predicted(history: list[list[float]], index: int) -> float:
 
     As m grows, the i-th node from the left tends to a limit (extrapolated geometrically along its
     column), the j-th from the right moves on steadily (extrapolated polynomially along its
-    diagonal). What would have been nearest in the last step is taken: near the ends that is
-    clear, in between it changes slowly.
+    diagonal). Of these the one is taken that would have predicted its last known term best: near
+    the ends the choice is clear, in between it changes slowly.
     """
     column = [row[index] for row in history if len(row) > index]
     distance = len(history) - index
@@ -292,6 +302,7 @@ def _limit(column: list[float]) -> float:
     if len(column) == 2:
         return column[-1] + 0.3 * last
     before = column[-2] - column[-3]
+    # Bounded, so that two nearly equal differences do not predict a jump.
     ratio = min(max(last / before if before else 0.0, 0.0), 0.9)
     return column[-1] + ratio * last
 

@@ -30,6 +30,7 @@ from pipeline.runtime.provenance import write_json
 
 TRACE, CANDIDATE = "trace.json", "candidate.json"
 _STATE = "state.json"
+# A rung may take milliseconds: saving each would cost more than a second of work that is lost.
 _SAVE_EVERY_S = 1.0
 _SHOW_EVERY_S = 10.0
 
@@ -71,6 +72,7 @@ def run(job: Job, bound: config.Bound, *, num_workers: int, ray_address: str = "
         }
         write_json(output / TRACE, trace)
         write_json(output / CANDIDATE, found["certificate"])
+        # Every formulation has one parameter so far, and it is a degree.
         (degree,) = best["parameters"].values()
         work.summary.update(label="empirical", bound=best["bound"], degree=degree)
     print(f"{name}: claims {best['bound']} at {_parameters(best)}, not yet proved")
@@ -131,6 +133,7 @@ def _saver(
     folder: Path, every_s: float, progress: Callable[[dict[str, Any]], str]
 ) -> Callable[[dict[str, Any]], None]:
     """Return a function that replaces the saved state unless it was replaced just before."""
+    # From now: a search of less than a second leaves no state, and needs none.
     last = time.monotonic()
 
     def save(state: dict[str, Any]) -> None:

@@ -68,6 +68,7 @@ def _said(detail: Mapping[str, Any], at: _Found) -> Iterator[Complaint]:
     if detail["type"] != "value_error":
         yield _complaint(detail, at)
         return
+    # pydantic's own words before the message of any validator.
     for line in detail["msg"].removeprefix("Value error, ").splitlines():
         keyed = _KEYED.fullmatch(line)
         path = [*at.path, *keyed[1].split(".")] if keyed else at.path

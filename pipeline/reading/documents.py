@@ -106,6 +106,7 @@ def _text(file: Path | str) -> str:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"{file}: expected a file that can be read, got: {reason}") from None
     try:
+        # With or without the byte order mark that some editors write.
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1

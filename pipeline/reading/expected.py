@@ -31,6 +31,7 @@ class Expected:
         members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
         self.is_optional = NoneType in members
         self.members = [Expected(x) for x in members if x is not NoneType]
+        # An optional value: null is told by `is_optional`, the rest is the only member.
         if len(self.members) == 1:
             (only,) = self.members
             annotation, self.metadata, self.members = only.type, only.metadata, only.members
@@ -131,6 +132,7 @@ class Expected:
         words = []
         for kind, word, step in (
             (annotated_types.Ge, "at least", 0),
+            # A whole number above 3 is at least 4: `step` makes it that.
             (annotated_types.Gt, "at least" if whole else "above", 1),
             (annotated_types.Le, "at most", 0),
             (annotated_types.Lt, "at most" if whole else "below", -1),
@@ -172,6 +174,7 @@ class Expected:
 
     def _takes_whole(self, value: float) -> bool:
         """Return whether the whole number that `value` is equal to may stand here."""
+        # From 2^53 on a double no longer tells which whole number was written.
         if not value.is_integer() or abs(value) >= 2**53:
             return False
         return self.type is int or (self.origin is Literal and int(value) in self.arguments)

@@ -114,6 +114,7 @@ class _Inspection:
             self._too_deep(line, path)
         if nodes > _MOST_ADDED and self.largest is None:
             self.largest = line
+        # Each node once: aliases of aliases would otherwise be walked exponentially often.
         self._known[id(node)] = found
         return found
 

@@ -135,6 +135,7 @@ def _capabilities(models: Sequence[type[BaseModel]]) -> dict[str, str]:
     """Return the meanings of the capabilities of kinds, each by its name."""
     found: dict[str, str] = {}
     for model in models:
+        # From the most general class on, so that a kind may tell a meaning more exactly.
         for base in reversed(model.__mro__):
             if issubclass(base, Kind) and base is not Kind:
                 meanings = _CAPABILITY.findall(_docstring(base))

@@ -34,6 +34,7 @@ def _pieces(value: Any, room: int) -> Iterable[str]:
         case str():
             yield repr(value[:room])
         case int() if abs(value).bit_length() > 4 * MOST_CHARACTERS:
+            # By log10(2): printing all digits takes a time quadratic in their number.
             yield f"a whole number of about {int(abs(value).bit_length() * 0.30103) + 1} digits"
         case datetime.date():
             yield f"the date {value}"

@@ -37,6 +37,7 @@ def stage(log: Path | str, output: Path | str, failed: Path | str | None = None)
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     # Copied below the level of Python's streams, so that workers' output is caught as well.
     _begin(Path(log))
+    # In a session of its own: Ctrl-C would end the copy before the last words of the stage.
     tee = subprocess.Popen(["tee", "-a", str(log)], stdin=subprocess.PIPE, start_new_session=True)
     assert tee.stdin is not None
     sys.stdout.flush()
@@ -45,6 +46,7 @@ def stage(log: Path | str, output: Path | str, failed: Path | str | None = None)
     os.dup2(tee.stdin.fileno(), 1)
     os.dup2(tee.stdin.fileno(), 2)
     tee.stdin.close()
+    # As on a terminal: into a pipe Python writes by whole blocks, minutes late.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     defect = ""
     try:

@@ -20,7 +20,7 @@ NEUTRAL = frozenset(
 )
 _NEUTRAL_PACKAGE = "pipeline.runtime"
 _UNION = ".union"
-# What they are called; their words change no number.
+# Modules that are hashed without their words, which change no number.
 _CONFIGURATIONS = ("config", "settings")
 _WORDING = "wording.py"
 _TOLD = ("title", "title_of", "label", "label_of", "baseline")
@@ -34,6 +34,7 @@ def config_digest(config: BaseModel | Mapping[str, Any], *more: object) -> str:
     Of a validated configuration what shapes the numbers counts: see `pipeline.runtime.identity`.
     """
     content = identity(config) if isinstance(config, BaseModel) else dict(config)
+    # One spelling of each value, so that the order of keys in a file does not count.
     text = json.dumps([content, *more], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -41,8 +42,8 @@ def config_digest(config: BaseModel | Mapping[str, Any], *more: object) -> str:
 def is_result_of(part: BaseModel, record: Mapping[str, Any]) -> bool:
     """Return whether the `run.json` in `record` is that of a result of `part`.
 
-    What counts has become less from version to version, and the digest another. So a record whose
-    digest fits the configuration it holds, by the rule of its time, is read by the rule of today.
+    Earlier versions counted more settings, so their digests differ. If a record's digest fits the
+    configuration it holds by the first rule, that configuration is compared by today's rule.
     """
     if record["config_digest"] == config_digest(part):
         return True
@@ -177,6 +178,7 @@ def _templates_of(modules: Iterable[str]) -> list[Path]:
     return sorted(path for folder in folders for path in folder.glob(_TEMPLATES))
 
 
+# The time of the file is there for the cache alone: an edited module is read anew.
 @cache
 def _imports(module: str, _mtime_ns: int) -> tuple[str, ...]:
     """Return the project modules named by the import statements of `module`, and its parents."""
@@ -187,6 +189,7 @@ def _imports(module: str, _mtime_ns: int) -> tuple[str, ...]:
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module)
+            # What is imported from a package may be a module; what is none has no file (below).
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
     ours = (name for name in found if name.split(".")[0] == "pipeline")
     return tuple(sorted(name for name in ours if _file_of(name).exists()))

@@ -66,6 +66,7 @@ def check_folder(path: Path) -> None:
         PlaceError: a file or a link to nothing is there or above it, or it may not be written to.
     """
     for folder in (path, *path.parents):
+        # The first that exists decides: what is below it will be made.
         if folder.is_dir():
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise PlaceError(
@@ -89,6 +90,7 @@ def check_room(path: Path, num_bytes: int, num_files: int) -> None:
         DiskError: it has not, with both numbers.
     """
     found = os.statvfs(next(folder for folder in (path, *path.parents) if folder.exists()))
+    # What a user may fill: the part that is reserved for root does not count.
     free = found.f_bavail * found.f_frsize
     if free < num_bytes:
         raise DiskError(
@@ -145,6 +147,7 @@ def want_of_room(error: BaseException | None, path: Path) -> DiskError | None:
 
     `torch.save`, for one, raises a RuntimeError while it handles the OSError.
     """
+    # A chain of exceptions can lead back to itself.
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         if isinstance(error, OSError) and error.errno in _FULL:

@@ -37,6 +37,7 @@ def path(folder: Path, stage: str, name: str) -> Path:
         stage: generate, train, search or certify.
         name: of the data set, run or bound.
     """
+    # A data set belongs to no single experiment: its failure does not lie in one's results.
     if stage == "generate":
         return folder / f"{name}.failed.json"
     return folder / "failed" / f"{stage}.{name}.json"

@@ -1,4 +1,4 @@
-"""What a result depends on of its part of an experiment: settings, and files that they name.
+"""What the numbers of a part depend on: its settings, and the files that these name.
 
 Two parts of the same identity give the same numbers, but for rounding. A path is no part of it,
 what lies there is: the weights a run starts from count, and not where they are kept.
@@ -31,6 +31,7 @@ def weights_digest(checkpoint: Path) -> str | None:
         found = file.stat()
     except OSError:
         return None
+    # Time and size are there for the cache alone: weights that were replaced are read anew.
     return _digest(file, found.st_mtime_ns, found.st_size)
 
 

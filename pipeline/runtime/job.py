@@ -102,6 +102,7 @@ class Job:
         # Of the working directory now, whatever becomes of it.
         record = self.record.absolute()
         disk.check_folder(record.parent)
+        # Now, and not after hours of work.
         for file in (*files, record.name):
             disk.check_folder((record.parent / file).parent)
             disk.check_file(record.parent / file)
@@ -110,6 +111,7 @@ class Job:
             disk.check_folder(state)
         digest = digest or config_digest(config, self.seed, self.source)
         with ExitStack() as stack:
+            # Before the state is claimed, which removes what another process has half-written.
             if alone := lock or state:
                 stack.enter_context(ownership.alone(alone, patience_s))
             what = f"{self.stage} {self.name}"
@@ -123,6 +125,7 @@ class Job:
                 source=self.source,
             ) as summary:
                 yield Work(folder, summary)
+            # After the record: a job that is killed in between finds its work done.
             if state:
                 # As it was given: a link in its place is the user's and stays.
                 assert self.state is not None

@@ -56,6 +56,7 @@ def trim(others: Sequence[Path], work: str) -> None:
     newest_first = sorted(others, key=lambda path: path.stat().st_mtime_ns, reverse=True)
     total = 0
     for index, folder in enumerate(newest_first):
+        # What is removed counts as well: nothing older than it is kept, however small.
         total += size_of(folder)
         if index < MOST_STATES and total <= MOST_BYTES:
             print(

@@ -26,6 +26,7 @@ def on_behalf(what: str) -> Iterator[None]:
         " batch system or by hand, or crashed; started again it goes on from what was saved"
     )
     try:
+        # `read` fails when the pipe closes without a word: then this process has not dismissed it.
         watcher = subprocess.Popen(
             ["/bin/sh", "-c", 'read -r word || printf "%s\\n" "$1" >&2', "last-words", text],
             stdin=subprocess.PIPE,

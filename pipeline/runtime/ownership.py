@@ -43,6 +43,7 @@ def claim(folder: Path) -> None:
         except BlockingIOError:
             pass
         else:
+            # Every live Snakemake shares the lock, so whoever gets it alone is the only one.
             for lock in (folder / "locks").glob("*.lock"):
                 lock.unlink()
         fcntl.flock(file, fcntl.LOCK_SH)
@@ -100,6 +101,7 @@ def alone(folder: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
                 _sign(file)
                 yield
             finally:
+                # Still locked: who waits for it then finds that its file is no longer at the path.
                 path.unlink(missing_ok=True)
             return
 

@@ -82,7 +82,9 @@ def _print_lines(file: Path, done: threading.Event) -> None:
     with file.open(encoding="utf-8") as stream:
         rest = ""
         while True:
+            # Asked before the read, so that what was written up to the end is still printed.
             last = done.is_set()
+            # The writer may be in the middle of a line.
             *lines, rest = (rest + stream.read()).split("\n")
             for text in lines:
                 print(text, flush=True)

@@ -48,6 +48,7 @@ class Dataset(Part):
     """A store of input and target fields: independent samples, made by Dask."""
 
     stage_modules: ClassVar[tuple[str, ...]] = ("pipeline.datagen.stage",)
+    # It refuses data but changes none.
     neutral: ClassVar[frozenset[str]] = frozenset({"tolerance"})
 
     problem: AnySampledEquation = Field(description="The equation that is solved.")
@@ -107,6 +108,7 @@ class Trajectory(Part):
     """A store of one flow: its velocity field at several times, made by MPI ranks."""
 
     stage_modules: ClassVar[tuple[str, ...]] = ("pipeline.datagen.mpi_stage",)
+    # Ranks divide the same transforms: numbers differ by rounding at most, files by their cuts.
     neutral: ClassVar[frozenset[str]] = frozenset({"ranks", "tolerance"})
 
     problem: AnyFlow = Field(description="The flow that is computed.")
@@ -151,6 +153,7 @@ class Trajectory(Part):
         return self
 
 
+# By the kind of the equation: the user names the flow, and the layout follows from it.
 def _dataset_tag(value: Any) -> str:
     problem = value.get("problem") if isinstance(value, Mapping) else getattr(value, "problem", {})
     kind = problem.get("kind") if isinstance(problem, Mapping) else getattr(problem, "kind", "")

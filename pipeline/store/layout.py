@@ -28,6 +28,7 @@ SCHEMA_VERSION = 1
 ARRAYS = ("inputs", "targets")
 COORDINATES = "coordinate_files"
 MEANING_KEY = "max_error_is"
+# A second of reading; every block of a larger store is checked when it is decoded.
 FULL_CHECK_BYTES = 2**30
 _REMEDY = "delete the folder and rerun generate"
 
@@ -51,6 +52,7 @@ def file_checksum(path: Path) -> str:
     """Return the CRC-32 of a file as 8 hex digits; reads 1 MiB at a time."""
     crc = 0
     with path.open("rb") as file:
+        # In pieces: a shard may be larger than what memory is left.
         while piece := file.read(2**20):
             crc = checksum(piece, crc)
     return f"{crc:08x}"
@@ -153,6 +155,7 @@ def check_tolerance(path: Path, dataset: "Dataset | Trajectory") -> None:
     if MEANING_KEY not in attributes:
         return
     error, tolerance = attributes.get("max_error"), dataset.largest_error
+    # `not <=` and not `>`: NaN misses every tolerance.
     if not isinstance(error, int | float) or not error <= tolerance:
         told = f"{error:.3g}" if isinstance(error, int | float) else repr(error)[:60]
         raise StoreError(
@@ -165,8 +168,10 @@ def check_origin(
     path: Path, attributes: Mapping[str, Any], dataset: "Dataset | Trajectory", seed: int | None
 ) -> None:
     """Raise `StoreError` unless the store was made from this configuration and seed."""
+    # Not above: with nothing to compare, this module stands on the standard library alone.
     from pipeline.kinds import shaping
 
+    # Of the dataset what shapes its numbers: a new tolerance, say, makes no other data.
     expected, found = shaping(dataset), attributes.get("dataset")
     held = found if isinstance(found, dict) else {}
     differing = sorted(key for key in expected if held.get(key) != expected[key])
@@ -182,6 +187,7 @@ def check_origin(
 def _check_array(path: Path, name: str, dataset: Mapping[str, Any]) -> int:
     """Return the number of axes of an array after comparing its shape with the dataset."""
     try:
+        # Read as JSON: the Snakefile imports this module, and zarr would slow its every parse.
         shape = json.loads((path / name / "zarr.json").read_text(encoding="utf-8"))["shape"]
         fits = shape[0] == dataset["num_samples"] and shape[2:] == list(dataset["grid"])
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:

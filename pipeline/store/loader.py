@@ -69,6 +69,7 @@ class ShardLoader:
                 f"{self.store.path}: {split}: expected at least {batch_size} samples (one batch),"
                 f" got {num_samples}; use a smaller batch or a larger dataset"
             )
+        # Two shards a lane: at a border a batch reads from the one it leaves and the one it enters.
         room = cache_bytes // (2 * self._shard_bytes())
         # A power of two: what most numbers of processes divide.
         self.num_lanes = 1 << max(1, min(_MAX_LANES, batch_size, room)).bit_length() - 1
@@ -78,11 +79,14 @@ class ShardLoader:
     def order(self, epoch: int) -> np.ndarray:
         """Return the samples of every whole batch of `epoch`: (batches_per_epoch, batch_size)."""
         size, num_shards = self.store.samples_per_shard, self.store.num_shards(self.split)
+        # From seed and epoch alone: every process finds the same order without a message.
         rng = of_order(self.seed, epoch)
         shards = rng.permutation(num_shards)
         samples = np.concatenate([shard * size + rng.permutation(size) for shard in shards])
         steps = self.batches_per_epoch
+        # Rounded down for each edge, so that lanes fill the batch whether or not they divide it.
         edges = [lane * self.batch_size // self.num_lanes for lane in range(self.num_lanes + 1)]
+        # Consecutive samples for the positions of a lane: it goes from shard to shard.
         lanes = [samples[a * steps : b * steps].reshape(steps, b - a) for a, b in pairwise(edges)]
         return np.concatenate(lanes, axis=1)
 
@@ -95,6 +99,7 @@ class ShardLoader:
         """Return the batch of the given samples, in their order."""
         shards, rows = np.divmod(samples, self.store.samples_per_shard)
         batch: tuple[np.ndarray, ...] = ()
+        # Shard by shard: each is decoded once a batch even if the cache holds a single one.
         for shard in np.unique(shards):
             fields = self._shard(int(shard))
             if not batch:
@@ -113,6 +118,7 @@ class ShardLoader:
         inputs, targets = (self._strided(blocks[name]) for name in ("inputs", "targets"))
         self._cache[index] = inputs, targets
         self._cached_bytes += inputs.nbytes + targets.nbytes
+        # The shard just read stays even if it alone exceeds the budget.
         while self._cached_bytes > self.cache_bytes and len(self._cache) > 1:
             _, dropped = self._cache.popitem(last=False)
             self._cached_bytes -= sum(field.nbytes for field in dropped)
@@ -120,6 +126,7 @@ class ShardLoader:
 
     def _strided(self, block: np.ndarray) -> np.ndarray:
         every = slice(None, None, self.grid_stride)
+        # A copy where it is strided: a view would keep the whole shard in memory.
         return np.ascontiguousarray(block[(slice(None), slice(None), *[every] * (block.ndim - 2))])
 
     def _shard_bytes(self) -> int:

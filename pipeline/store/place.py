@@ -26,6 +26,7 @@ _ATTRIBUTES = {"complete", "config_digest", "dataset", "schema_version"}
 
 def unfinished(store: Path) -> Path:
     """Return the folder in which `store` is made: on its file system, to be moved by renaming."""
+    # Beside it is another file system, from which nothing can be moved in by renaming.
     if store.is_symlink() or store.is_mount():
         return store / ".partial"
     return store.with_name(store.name + ".partial")

@@ -56,6 +56,7 @@ class Store:
                 f"{self.path}: {split}: expected a shard below {self.num_shards(split)},"
                 f" got {index}; shards are counted within the split"
             )
+        # Tests are the last samples, and whole shards: a shard belongs to one split.
         offset = 0 if split == "train" else self.num_shards("train")
         return {name: self._read(name, offset + index) for name in layout.ARRAYS}
 
@@ -77,6 +78,7 @@ def open_store(path: Path) -> Store:
         StoreError: see `layout.check_store`.
     """
     path = Path(path)
+    # Sizes only: `read_shard` compares the checksum of every block that it decodes.
     layout.check_store(path, full_check_bytes=0)
     attributes = layout.read_attributes(path)
     inputs, targets = (zarr.open_array(path / name, mode="r") for name in layout.ARRAYS)
@@ -130,5 +132,6 @@ def region(at: tuple[int, ...], shard: tuple[int, ...]) -> tuple[slice, ...]:
 
 def block_checksum(block: np.ndarray) -> str:
     """Return the CRC-32 (8 hex digits) of the values of a block in C order, little-endian."""
+    # Of values, not of a layout in memory: another machine or stride has the same checksum.
     values = np.ascontiguousarray(block, dtype=block.dtype.newbyteorder("<"))
     return f"{layout.checksum(values.data.cast('B')):08x}"

@@ -13,6 +13,7 @@ from pipeline.store import layout
 from pipeline.store.config import Dataset
 from pipeline.store.reader import block_checksum, position, read_block, region
 
+# Large enough to compress and to transfer well, small enough to read a few samples alone.
 _CHUNK_BYTES = 2**20
 
 
@@ -53,6 +54,7 @@ def create(
 def _samples_per_chunk(shard: Sequence[int], dtype: str) -> int:
     """Return the smallest divisor of the shard's samples that gives chunks of 1 MiB, or all."""
     sample_bytes = int(np.prod(shard[1:])) * np.dtype(dtype).itemsize
+    # A divisor, because a shard holds whole chunks.
     divisors = (n for n in range(1, shard[0] + 1) if shard[0] % n == 0)
     return next((n for n in divisors if n * sample_bytes >= _CHUNK_BYTES), shard[0])
 
@@ -109,6 +111,7 @@ def write_block(array: zarr.Array[Any], at: tuple[int, ...], block: np.ndarray) 
             f"{where}: shard {at} needs {shard} {array.dtype},"
             f" got {block.shape} {block.dtype}; pass one whole shard"
         )
+    # Before writing: what another task writes into the same file then differs from the record.
     before = block_checksum(block)
     array[region(at, shard)] = block
     path = Path(where)
@@ -180,6 +183,7 @@ def finalise(
                 f"{path}/{name}: expected the records of {num_shards} shards,"
                 f" got {len(records[name])}; rerun generate"
             )
+        # Read back from the disk: a record alone says what was in memory, not what arrived.
         for index, record in enumerate(records[name]):
             verify_shard(path, name, index, record)
     group = zarr.open_group(path, mode="a", zarr_format=3)

@@ -29,7 +29,9 @@ def create(path: Path, dataset: Trajectory) -> None:
     zarr.create_group(path, zarr_format=3, overwrite=True).create_array(
         "velocity",
         shape=(dataset.num_snapshots + 1, 3, *dataset.grid),
+        # One rank writes a whole file: two that share one would need a lock.
         shards=(1, 3, planes, num_points, num_points),
+        # One component each: a reader of one does not decode the others.
         chunks=(1, 1, chunk, num_points, num_points),
         dtype=dataset.dtype,
         compressors=ZstdCodec(level=1),
@@ -82,6 +84,7 @@ def finalise(
         StoreError: a slab has no record, or a table does not decode to what was written.
     """
     expected = (dataset.num_snapshots + 1) * dataset.ranks
+    # As a set: the same slab twice must not stand for one that is missing.
     if len({tuple(record["at"]) for record in velocity}) != expected:
         raise StoreError(
             f"{path}/velocity: expected the records of {expected} shards, got {len(velocity)};"
@@ -95,6 +98,7 @@ def finalise(
             compressors=ZstdCodec(level=1), fill_value=float("nan"),
             dimension_names=trajectory.DIMENSIONS[name],
         )  # fmt: skip
+        # Small tables are written by one rank and checked at once.
         record = {"at": [0, 0], **shards.write_block(array, (0, 0), table)}
         verify(path, name, record)
         records[name] = [record]
@@ -118,6 +122,7 @@ def _coordinates(dataset: Trajectory) -> dict[str, np.ndarray]:
     """Return the time of each snapshot and the nodes along the axes of the cube of side 2π."""
     count = dataset.num_snapshots
     times = dataset.problem.final_time * np.arange(count + 1) / count
+    # Periodic: the node at 2 pi is that at 0.
     nodes = 2 * np.pi * np.arange(dataset.grid[0]) / dataset.grid[0]
     return {"time": times, **dict.fromkeys("xyz", nodes)}
 

@@ -68,6 +68,7 @@ def check_trajectory(
         shape, expected = _grid_of_shards(path, name)
         if name == "velocity" and shape != fields:
             raise StoreError(f"{path}/{name}: expected shape {fields}, got {shape}; {_REMEDY}")
+        # Each position once: a missing slab would otherwise read as NaN.
         if sorted(found[name]) != expected:
             raise StoreError(
                 f"{path}/{name}: expected the record of {len(expected)} shards,"
@@ -86,6 +87,7 @@ def _grid_of_shards(path: Path, name: str) -> tuple[tuple[int, ...], list[tuple[
             (path / name / "zarr.json").read_text(encoding="utf-8")
         )
         shape = tuple(content["shape"])
+        # In Zarr v3 the chunk grid of a sharded array is that of its shards, which are the files.
         shard = content["chunk_grid"]["configuration"]["chunk_shape"]
         counts = [-(-n // size) for n, size in zip(shape, shard, strict=True)]
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -44,6 +44,7 @@ def side_by_side(members: Sequence[Member]) -> list[SideBySide]:
         parts: list[BoundResult | Missing] = [*results.bounds, *missing]
         for part in parts:
             assert isinstance(part.config, Bound)
+            # By name and dimension: other settings may differ, and that is what is compared.
             key = part.config.formulation.dim, part.name
             found.setdefault(key, [None] * len(members))[index] = part
     rows = sorted(found.items(), key=lambda item: item[0][0])

@@ -50,6 +50,7 @@ def definitions(members: Sequence[Member]) -> list[Definition]:
             group[0][1],
             tuple(member.label for _, _, member in group),
             tuple(member.label for name, _, member in group if _lacks(member, name)),
+            # One store: the same folder, links followed, and the same name in it.
             len({(member.data.resolve(), name) for name, _, member in group}) == 1,
         )
         for group in groups.values()

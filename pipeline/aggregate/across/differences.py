@@ -85,6 +85,7 @@ def _of_name(
             same.append(label)
     shaping_keys = set[str]().union(*(keys for _, _, keys in entries))
     labels = tuple(tuple(labels) for _, labels in variants)
+    # Keys in the order of the configurations, each once.
     for key in dict.fromkeys(key for values, _ in variants for key in values):
         found = [values.get(key, _ABSENT) for values, _ in variants]
         if any(value != found[0] for value in found[1:]):
@@ -98,6 +99,7 @@ def value_text(value: Any) -> str:
         return "–"
     if isinstance(value, float):
         short = f"{value:g}"
+        # As short as it reads back to the same number: two settings never look alike.
         return short if float(short) == value else repr(value)
     text = one_line(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 1]}…"

@@ -42,6 +42,7 @@ def members(names: Sequence[str], data: Path | None = None) -> list[Member]:
         collect(experiment, data=store, results=folder)
         for experiment, store, folder in zip(experiments, stores, found, strict=True)
     ]
+    # Two folders may hold experiments of one name, as copies from other machines do.
     times = Counter(results.asked.name for results in collected)
     labels = [
         results.asked.name if times[results.asked.name] == 1 else str(folder)

@@ -101,6 +101,7 @@ def _cell(cell: BoundResult | Missing | None, best: BoundResult | None) -> Row |
     if bound is None:
         reason = cell.verdict.failed_condition or ""
         return {"kind": "rejected", "status": "rejected", "bound": "", "detail": reason}
+    # Several experiments may have the least bound: all of their cells are marked.
     least = best is not None and best.proved_bound == bound
     digest = cell.verdict.certificate_sha256 or ""
     return {

@@ -67,6 +67,7 @@ class SameRun:
         return {
             key: statistic([found[key] for found in numbers])
             for key in numbers[0]
+            # A mean over some of the seeds only would look like one over all.
             if all(key in found for found in numbers)
         }
 
@@ -74,6 +75,7 @@ class SameRun:
         """Return what a reader has to know of the mean: repeated seeds, another source."""
         found = []
         for seed, (first, run) in self.by_seed.items():
+            # A seed that two experiments have is one sample, not two: it must not narrow the error.
             others = [(m, r) for m, r in self.members if m.seed == seed and r is not run]
             if others:
                 labels = ", ".join(f"{m.label} ({r.name})" for m, r in others)

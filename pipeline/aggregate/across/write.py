@@ -26,6 +26,7 @@ def write(members: Sequence[Member], folder: Path) -> None:
     Raises:
         ResultError: one of them is there and is not such a file, or cannot be written.
     """
+    # All three are looked at before any of them is written.
     check_free(folder)
     page = folder / PAGE
     text, html = compared_text(members, page), compared_page(members)

@@ -83,6 +83,7 @@ def log_axis(axis: Any, values: Sequence[float] | np.ndarray) -> None:
     finite = np.asarray(values, dtype=float)
     finite = finite[np.isfinite(finite) & (finite > 0)]
     decades = float(np.log10(finite.max() / finite.min())) if finite.size else 1.0
+    # Powers of ten label a long axis; on a shorter one digits between them have to help.
     if decades >= 1.7:
         axis.set_major_locator(LogLocator(base=10, numticks=9))
         axis.set_major_formatter(FuncFormatter(lambda x, _: power_of_ten(round(np.log10(x)))))
@@ -101,6 +102,7 @@ def thin(
 
     `low` and `high` are the ends of each value's band; groups have equal lengths.
     """
+    # The band takes the extremes of a group: a spike stays visible beside the median.
     groups = np.array_split(np.arange(len(x)), min(bins, len(x)))
     columns = ((np.median, x), (np.median, y), (np.min, low), (np.max, high))
     middle, median, least, most = (

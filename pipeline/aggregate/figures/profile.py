@@ -13,6 +13,7 @@ from pipeline.certify.two_point import polynomials
 # envelopes of what is shown need the next extremum, too.
 _SHOWN, _COMPUTED = 18.0, 24.0
 _POINTS = 1000
+# A millionth of each value: finer than any figure shows.
 _ACCURATE_BITS = 20
 _ENVELOPE_STEPS = 8
 
@@ -65,6 +66,7 @@ def _values(polynomial: fmpq_poly, x: np.ndarray) -> np.ndarray:
             values = [p(z) * (-z / 2).exp() for z in points]
         if all(value.rel_accuracy_bits() >= _ACCURATE_BITS for value in values):
             return np.array([float(value) for value in values])
+        # How much cancels depends on the degree; doubling costs at most twice the last attempt.
         bits *= 2
 
 
@@ -90,5 +92,6 @@ def envelope(profile: Profile, values: np.ndarray) -> np.ndarray:
 def _through(knots: np.ndarray, heights: np.ndarray, x: np.ndarray) -> np.ndarray:
     slopes = np.diff(heights)[[0, -1]] / np.diff(knots)[[0, -1]]
     ends = heights[[0, -1]] + slopes * (x[[0, -1]] - knots[[0, -1]])
+    # Monotone between knots: a cubic spline would overshoot where sizes fall steeply.
     inside = PchipInterpolator([x[0], *knots, x[-1]], [ends[0], *heights, ends[1]])
     return np.asarray(inside(x))

@@ -19,6 +19,7 @@ def profile_figure(profile: Profile) -> Figure:
     with style():
         figure, axes = panels(1, 2, 2.5, width_ratios=(1, 2))
         whole, beyond = axes[0]
+        # On a common scale nothing is visible farther out.
         near = profile.x <= 1.25 * profile.radii[-1]
         start = 0.93 * profile.radii[0]
         for index, (name, values) in enumerate(_curves(profile)):

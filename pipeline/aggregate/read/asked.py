@@ -46,6 +46,7 @@ def experiment(results: Path) -> Experiment:
     Raises:
         ResultError: neither record is there, or it is damaged or of another version.
     """
+    # In this order: the first is written anew at every start, the second only at a good end.
     for name in (STARTED, FINISHED):
         try:
             content = files.read_json(results / name, "snakemake")

@@ -41,6 +41,7 @@ def collect(experiment: Experiment, *, data: Path, results: Path) -> Results:
         _add_run(found, name, run, results)
     for name, bound in experiment.bounds.items():
         _add_bound(found, name, bound, results)
+    # Sections group neighbours by dimension.
     found.bounds.sort(key=lambda result: result.config.formulation.dim)
     return found
 
@@ -70,6 +71,7 @@ def _add_run(found: Results, name: str, part: PinnRun | OperatorRun, results: Pa
 def _needed(found: Results, part: PinnRun | OperatorRun) -> Missing | None:
     """Return the data set that `part` needs, if it has no result."""
     name = part.dataset if isinstance(part, OperatorRun) else None
+    # Data sets are read before the runs that need them.
     named = (other for other in found.missing if other.stage == "generate" and other.name == name)
     return next(named, None)
 
@@ -81,6 +83,7 @@ def _add_bound(found: Results, name: str, part: Bound, results: Path) -> None:
     stage = Stage(name, part, "search", results, outputs)
     try:
         search = parts.search(name, part, seed, results)
+        # From here on a complaint is about the proof; what the search measured is still told.
         folder = results / "certify" / name
         outputs = (folder / "verdict.json", folder / "run.json")
         stage = Stage(name, part, "certify", results, outputs, records=(search.record,))

@@ -160,6 +160,7 @@ def read_metrics(path: Path) -> pd.DataFrame:
         table = table[list(_METRICS)].astype(_METRICS)
         if not np.isfinite(table["elapsed_s"]).all():
             raise ValueError("elapsed_s: expected finite times")
+        # Stable: rows of one step keep the order in which they were written.
         return table.sort_values("step", kind="stable", ignore_index=True)
     except Exception as error:
         # Of a damaged file the library raises whatever its decoder meets, by no contract.
@@ -175,6 +176,7 @@ def read_arrays(
         ResultError: the file is missing or damaged, or an array holds anything else.
     """
     try:
+        # A pickle in a file of results could run code.
         with np.load(path, allow_pickle=False) as archive:
             if missing := [name for name in names if name not in archive.files]:
                 raise ValueError(

@@ -17,6 +17,7 @@ def find(name: str) -> Path:
     Raises:
         ResultError: there is none, or the results are of the layout before experiments had names.
     """
+    # A name first: a folder of that name in the working directory is rarely meant.
     for folder in (ROOT / name, Path(name)):
         if folder.resolve() == ROOT.resolve() or folder.name == ROOT.name:
             _explain_old(folder)

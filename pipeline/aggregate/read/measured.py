@@ -36,6 +36,7 @@ def unit(name: str) -> str:
         return "s"
     if name.endswith("_mb"):
         return "MB"
+    # A word of the name and not a part of one.
     return "B" if "bytes" in name.split("_") else "1"
 
 

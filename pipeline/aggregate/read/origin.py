@@ -15,6 +15,7 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 def stages(results: Results) -> list[Row]:
     """Return a row for each stage that finished: from what, when, where and at which cost."""
+    # One letter each; machines beyond the last letter are "other".
     names = dict(zip(_machines(results), _LETTERS, strict=False))
     rows = []
     for record in results.records():

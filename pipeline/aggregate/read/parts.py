@@ -44,6 +44,7 @@ def dataset(name: str, part: Dataset | Trajectory, data: Path) -> DatasetResult:
 def run(name: str, part: PinnRun | OperatorRun, seed: int, results: Path) -> RunResult:
     """Return the finished training run."""
     folder = results / "train" / name
+    # The record first: it is written last, so without it nothing else is whole.
     record = checked_record(folder / "run.json", "train", name, part, seed)
     files.require(folder / "run.json", record["summary"], {"relative_l2": (int, float)}, "train")
     metrics = files.read_metrics(folder / "metrics.parquet")
@@ -58,6 +59,7 @@ def run(name: str, part: PinnRun | OperatorRun, seed: int, results: Path) -> Run
     else:
         prediction = files.read_arrays(file, _OPERATOR_ARRAYS)
         fits = _is_sample(prediction)
+    # Here, where the file is known: a figure of such arrays would fail without naming it.
     if not fits:
         shapes = ", ".join(f"{key} {array.shape}" for key, array in prediction.items())
         raise ResultError(f"{file}: expected arrays that fit together, got {shapes}; rerun train")
@@ -77,6 +79,7 @@ def search(name: str, part: Bound, seed: int, results: Path) -> Search:
     for evaluation in trace["evaluations"]:
         files.require(path, evaluation, {"parameters": dict, "bound": str}, "search")
         check_decimal(path, "evaluations: bound", evaluation["bound"], "search")
+    # As bytes: the verdict names their digest, and not what a parser makes of them.
     return Search(record, trace, files.read_bytes(folder / "candidate.json", "search"))
 
 

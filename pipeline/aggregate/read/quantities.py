@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal
 from typing import Literal
 
+# Of bounded length: a damaged file must not keep the arithmetic busy for ever.
 _DECIMAL = re.compile(r"[0-9]{1,4000}(\.[0-9]{1,4000})?([eE][+-]?[0-9]{1,4})?")
 # Enough digits that differences of two decimals of the accepted size are exact in practice.
 _EXACT = Context(prec=12_000)
@@ -60,12 +61,14 @@ def exact_decimal(text: str) -> Decimal:
 
 def float_above(text: str) -> float:
     """Return the least double that is not below the decimal in `text`."""
+    # `float` rounds to the nearest double, which may lie below a proved bound.
     nearest = float(text)
     return nearest if Decimal(nearest) >= exact_decimal(text) else math.nextafter(nearest, math.inf)
 
 
 def shorten_above(text: str, digits: int = 16) -> str:
     """Return the decimal in `text` with at most `digits` significant digits, rounded upward."""
+    # Upward, so that a proved bound is still one when it is shortened.
     value = Context(prec=digits, rounding=ROUND_CEILING).create_decimal(exact_decimal(text))
     return f"{value:f}"
 
@@ -80,6 +83,7 @@ def last_place(text: str) -> Decimal:
 def relative_gap(bound: str, reference: str) -> Decimal:
     """Return (bound - reference) / reference, computed in decimal arithmetic."""
     base = exact_decimal(reference)
+    # Exactly: nearly all digits of the two cancel.
     difference = _EXACT.subtract(exact_decimal(bound), base)
     return Context(prec=30).divide(difference, base)
 
@@ -122,6 +126,7 @@ def short(value: float | None, digits: int = 3) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if value == 0 or 1e-3 <= abs(value) < 10**digits:
+        # The flag # keeps zeros at the end, which are significant digits as well.
         return f"{value:#.{digits}g}".rstrip(".")
     if 10**digits <= abs(value) < 1e9:
         return f"{value:,.0f}"

@@ -36,7 +36,9 @@ def bound(name: str, part: Bound, seed: int, results: Path, found: Search) -> Bo
     path = results / "certify" / name / "verdict.json"
     verdict = _verdict(path, part)
     candidate = results / "search" / name / "candidate.json"
+    # Of the bytes that were read with the search, not of a file that may change meanwhile.
     digest = hashlib.sha256(found.candidate).hexdigest()
+    # None: a rejected file that could not be read has no digest.
     if verdict.certificate_sha256 not in (digest, None):
         raise files.OutdatedError(
             f"{path}: certificate_sha256: expected {digest[:12]}… of {candidate},"
@@ -132,6 +134,7 @@ def _refuse_contradiction(path: Path, result: BoundResult) -> None:
     """Raise if a proved bound lies below the density of a packing that exists."""
     if result.proved_bound is None or result.packing is None:
         return
+    # The table rounds the density of the packing: one unit in its last place is allowed.
     density = result.packing.value
     if exact_decimal(result.proved_bound) < exact_decimal(density) - last_place(density):
         raise files.UnsoundError(

@@ -34,6 +34,7 @@ def groups(runs: Sequence[RunResult]) -> list[list[RunResult]]:
     found: dict[str, list[RunResult]] = {}
     for run in runs:
         if isinstance(run.config, PinnRun):
+            # Grouped by what is left of the configuration without the two things that may vary.
             common = run.config.model_dump(mode="json", exclude={"estimator"})
             del common["problem"]["dim"]
             found.setdefault(json.dumps(common, sort_keys=True), []).append(run)
@@ -66,6 +67,7 @@ def ablation_figure(group: Sequence[RunResult]) -> Figure:
         for panel, value in zip(axes[:, 0], _VALUES, strict=True):
             log_axis(panel.yaxis, [value(run) for run in group])
         numbers = [b for run in group if (b := num_directions(run)) is not None]
+        # The numbers that were run, and no others: minor ticks would label some between them.
         ticks = sorted(set(numbers))
         for panel in axes.flat:
             panel.set_xscale("log")

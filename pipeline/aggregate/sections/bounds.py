@@ -30,6 +30,7 @@ def build(results: Results) -> Row | None:
 
 def best(results: Sequence[BoundResult]) -> BoundResult | None:
     """Return the result with the least proved bound, or None if none is proved."""
+    # As decimals: different bounds may round to one double.
     proved = [(exact_decimal(r.proved_bound), r) for r in results if r.proved_bound is not None]
     return min(proved, key=lambda pair: pair[0])[1] if proved else None
 
@@ -65,6 +66,7 @@ def _headline(dim: int, result: BoundResult) -> Row:
 def _summary(chosen: Mapping[int, BoundResult]) -> Row:
     """Return one answer about the best bounds of many dimensions."""
     proved = [(r.proved_bound, r.published.value) for r in chosen.values() if r.proved_bound]
+    # Published values are rounded: within their last digit a bound is equal, not better.
     equal = sum(same_digits(bound, published) for bound, published in proved)
     below = sum(
         exact_decimal(bound) < exact_decimal(published) and not same_digits(bound, published)
@@ -88,6 +90,7 @@ def _against(bound: str, published: str, kind: str) -> str:
 
 def _dimension(dim: int, results: list[BoundResult]) -> Row:
     chosen = best(results)
+    # Without a proof the row still tells the published bound.
     shown = chosen or results[0]
     bound, published, packing = shown.proved_bound, shown.published, shown.packing
     return {

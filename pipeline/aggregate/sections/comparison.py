@@ -124,6 +124,7 @@ def _training(run: PinnRun, theirs: PinnRun) -> Iterator[str]:
             yield f"the learning rate {decays[0]}; theirs {decays[1]}"
         if (fraction := mine.optimizer.first_layer_rate) != 1.0:
             yield f"the first layer at {number(fraction)} of the rate; theirs at all of it"
+    # The learning rate is the network's.
     if not _stays_zero(run) and mine.learning_rate != other.learning_rate:
         rates = number(mine.learning_rate), number(other.learning_rate)
         yield f"learning rate {rates[0]}; theirs {rates[1]}"

@@ -71,6 +71,7 @@ def _ladder(panel: Axes, result: BoundResult, look: dict[str, Any]) -> list[floa
     floor = float(last_place(reference) / exact_decimal(reference)) or 1e-16
 
     def gap(bound: str) -> float:
+        # Below the last published digit a gap means nothing, and 0 has no logarithm.
         return max(abs(float(relative_gap(bound, reference))), floor)
 
     steps = result.ladder

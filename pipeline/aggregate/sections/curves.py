@@ -59,6 +59,7 @@ def _by_step(groups: dict[str, list[RunResult]], metric: str, split: str, ylabel
     columns = min(2, len(groups))
     with style():
         figure, axes = panels(-(-len(groups) // columns), columns, 3.1)
+        # An odd number of groups leaves a place empty.
         for panel in axes.flat[len(groups) :]:
             panel.set_visible(False)
         for panel, (title, runs) in zip(axes.flat, groups.items(), strict=False):

@@ -45,6 +45,7 @@ def title(part: Missing, experiment: Experiment) -> str:
             text = dataset_title(part.config)
         case Bound():
             text = formulation_title(part.config)
+        # Of the kinds of parts only runs are left.
         case run:
             text = problem_title(run, experiment)
     return text if len(text) <= _MOST_TITLE else f"{text[: _MOST_TITLE - 1]}…"

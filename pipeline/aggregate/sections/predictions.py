@@ -91,6 +91,7 @@ def _maps(sample: dict[str, np.ndarray]) -> Figure:
     figure, axes = panels(len(sample["truth"]), 4, 2.25)
     for row, index in zip(axes, range(len(sample["truth"])), strict=True):
         truth, predicted = sample["truth"][index, 0], sample["prediction"][index, 0]
+        # The truth sets the scale of both maps: one of its own would hide a wrong amplitude.
         low, high = float(truth.min()), float(truth.max())
         _map(figure, row[0], sample["input"][index, 0], "cividis")
         _map(figure, row[1], truth, "viridis", low, high)
@@ -112,6 +113,7 @@ def _map(
     low: float | None = None,
     high: float | None = None,
 ) -> None:
+    # Transposed: imshow takes the first axis for rows, and it is x.
     image = panel.imshow(values.T, origin="lower", cmap=colours, vmin=low, vmax=high)
     figure.colorbar(image, ax=panel, shrink=0.78, pad=0.03)
     panel.set_xticks([])
@@ -127,6 +129,7 @@ def _points(sample: dict[str, np.ndarray], solution: str) -> Figure:
     both = np.concatenate([exact, predicted])
     ends = [float(np.nanmin(both)), float(np.nanmax(both))]
     left.plot(ends, ends, color=INK, linewidth=1, linestyle=(0, (4, 2)), label="equal")
+    # Some solutions are known at a single point: a dot would be lost.
     marker = "." if len(exact) > 1 else "o"
     left.plot(
         exact, predicted, linestyle="none", marker=marker, markersize=4, alpha=0.6,

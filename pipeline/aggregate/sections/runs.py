@@ -31,6 +31,7 @@ def by_problem(results: Results) -> dict[str, list[RunResult]]:
     for run in results.runs:
         groups.setdefault(problem_identity(run.config, results.experiment), []).append(run)
     titles = [problem_title(runs[0].config, results.experiment) for runs in groups.values()]
+    # Two problems under one title would be one group without a word.
     assert len(set(titles)) == len(groups), titles
     return dict(zip(titles, groups.values(), strict=True))
 
@@ -44,6 +45,7 @@ def headlines(results: Results) -> list[Row]:
         summary = best.record["summary"]
         if (skill := summary.get("skill")) is not None:
             known = baselines.of_run(best.config, summary)[0].name
+            # First: it says whether anything was learnt at all, before who learnt more.
             against.insert(0, f"{short(skill)}× better than {known}, without learning")
         rows.append(
             {

@@ -25,6 +25,7 @@ def skill_chart(results: Results) -> Figure | None:
     with style():
         figure, axes = panels(1, 1, 0.75 + 0.32 * len(runs))
         panel = axes[0, 0]
+        # From 1, where a run is as good as no learning: shorter bars to the left are worse.
         panel.barh(range(len(runs)), [s - 1 for s in skills], left=1, color=COLOURS[0], height=0.55)
         for row, skill in enumerate(skills):
             panel.annotate(
@@ -34,6 +35,7 @@ def skill_chart(results: Results) -> Figure | None:
         panel.set_xlim(min(0.8, 0.8 * min(skills)), 1.35 * max(*skills, 2))
         panel.axvline(1, color=INK, linewidth=1)
         panel.set_yticks(range(len(runs)), [run.name for run in runs])
+        # The first run on top, as in the tables.
         panel.set_ylim(len(runs) - 0.5, -0.5)
         panel.grid(axis="y", visible=False)
         finish(panel, xlabel="skill = least error without learning / error of the run")

@@ -45,6 +45,7 @@ class Trace(JsonObject):
 
 
 def _integer(digits: int) -> str:
+    # The shortest spelling alone, as the verifier demands.
     return f"^(0|-?[1-9][0-9]{{0,{digits - 1}}})$"
 
 

@@ -34,5 +34,6 @@ def texts() -> Iterator[tuple[Path, str]]:
     for name, model in MODELS.items():
         schema: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
         schema |= model.model_json_schema()
+        # References to another file have stood under a name of their own: see `REF`.
         text = json.dumps(schema, indent=1, ensure_ascii=False).replace(REF, "$ref")
         yield FOLDER / f"{name}.schema.json", text + "\n"

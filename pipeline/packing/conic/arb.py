@@ -56,6 +56,7 @@ def solve(problem: conic.Problem, tolerance: float, precision_bits: int) -> Solu
         program = Program(scaled)
         best = state = State(program, Iterate.of(begin))
         idle = 0
+        # The best is kept: close to the end of the precision the error may rise again.
         while idle < _PATIENCE and count < conic.MAX_ITERATIONS:
             if best.error <= tolerance and best.primal_residual < conic.FEASIBLE:
                 break

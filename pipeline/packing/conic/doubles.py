@@ -240,6 +240,7 @@ class _Scaling:
 
     @staticmethod
     def of(block: np.ndarray, dual: np.ndarray) -> "_Scaling":
+        # With R^T L = U D V^T, G^-1 = D^(-1/2) U^T R^T turns both F and X into D.
         left, right = np.linalg.cholesky(block), np.linalg.cholesky(dual)
         u, d, _ = np.linalg.svd(right.T @ left)
         return _Scaling((u / np.sqrt(d)).T @ right.T, d)
@@ -282,10 +283,12 @@ class _Newton:
         shift = num_rows - problem.num_free
         for scaling, q in zip(self.scalings, self.slices, strict=True):
             matrix[q.start + shift : q.stop + shift, q] = scaling.congruence()
+        # No column scaling has a condition number better by more than sqrt(m) (van der Sluis 1969).
         self.column_scale = 1 / np.linalg.norm(matrix, axis=0)
         matrix *= self.column_scale
         self.matrix = matrix
         copy = matrix.copy(order="F")
+        # Q would take as much memory as B; `_normal` makes do without (seminormal equations).
         (factor,) = qr(copy, mode="r", overwrite_a=True, check_finite=False)
         self.triangle = np.asfortranarray(factor[:m])
         equality = self.column_scale * problem.equality
@@ -301,11 +304,14 @@ class _Newton:
         for scaling, f, x in zip(self.scalings, affine.blocks, affine.duals, strict=True):
             d = np.diag(scaling.diagonal)
             reached += ((d + dual * x) * (d + primal * f)).sum()
+        # Mehrotra: the farther the predictor gets, the less the corrector has to centre.
         centring = (float(reached) / self.state.degree / self.state.mu) ** 3
+        # A short step says that a boundary is close: aim at the central path first.
         if min(primal, dual) < 0.1:
             centring = max(centring, 0.3)
         direction = self._direction(min(1.0, max(centring, 1e-6)), affine)
         primal, dual = self._lengths(direction)
+        # Never onto the boundary, where the scaling is singular.
         share = 0.9 if min(primal, dual) < 0.5 else 0.97
         primal, dual = min(1.0, share * primal), min(1.0, share * dual)
         return self._moved(direction, primal, dual), (primal, dual)
@@ -324,11 +330,13 @@ class _Newton:
             if affine:
                 product = affine.duals[index] @ affine.blocks[index]
                 wanted = wanted - (product + product.T) / 2
+            # In these coordinates F = X = D, so that D S + S D = 2 `wanted` is solved by entries.
             block_right.append(2 * wanted / (d[:, None] + d))
         scaled_rows = self.weights * self.state.row_residual
         wanted_rows = np.concatenate([scaled_rows - right, *(svec(b) for b in block_right)])
         q = self._normal(wanted_rows, self.state.dual_vector)
         root = self.equality_root
+        # The multiplier of the equality makes <e, y + dy> = 1.
         nu = float((root @ q - self.state.equality_residual) / (root @ root))
         y = self.column_scale * solve_triangular(self.triangle, q - root * nu)
         slack = scaled_rows - self.weights * (problem.rows @ y)
@@ -354,6 +362,7 @@ class _Newton:
         worst_slack = float(np.max(-direction.slack / self.products))
         worst_dual = float(np.max(-direction.multiplier / self.products))
         for scaling, f, x in zip(self.scalings, direction.blocks, direction.duals, strict=True):
+            # D + t S stays positive up to t = -1 / (least eigenvalue of D^(-1/2) S D^(-1/2)).
             root = 1 / np.sqrt(scaling.diagonal)
             worst_slack = max(worst_slack, -np.linalg.eigvalsh(f * root[:, None] * root)[0])
             worst_dual = max(worst_dual, -np.linalg.eigvalsh(x * root[:, None] * root)[0])

@@ -10,8 +10,8 @@ up to residuals and terms of second order; with the dual equation g + A^T x - sv
 
     M dy + e dnu = ...,    M = A^T diag(x / s) A + (svec dF -> svec sym(X dF F^-1)).
 
-M squares the condition number, and bits pay for it; `conic` may not. The inverse of M serves
-predictor, corrector and refinements. Cost of a step: N m^2 and m^3 operations.
+Forming M squares the condition number: more bits make up for that, and `doubles` avoids it. The
+inverse of M serves predictor, corrector and refinements. Cost of a step: N m^2 and m^3 operations.
 Reference: Todd, Toh, Tuetuencue, SIAM J. Optim. 8 (1998), section 3.
 """
 
@@ -154,6 +154,7 @@ class Newton:
             normal[q, q] = normal[q, q] + program.operator(x, inverse)
         self.normal = matrix(normal).mid()
         identity = arb_mat(np.eye(len(normal)).tolist())
+        # One inverse serves all right sides; `_solved` refines what an approximate one misses.
         self.inverse = self.normal.solve(identity, algorithm="approx").mid()
         self.equality = self._solved(program.equality)
 
@@ -165,6 +166,7 @@ class Newton:
         reached = dot(at.s + primal * affine.s, at.x + dual * affine.x)
         for f, df, x, dx in zip(state.blocks, affine.blocks, at.duals, affine.duals, strict=True):
             reached += dot(f + primal * df, x + dual * dx)
+        # As in `doubles`, whose comments give the reasons.
         centring = float(reached / state.complementarity) ** 3
         if min(primal, dual) < 0.1:
             centring = max(centring, 0.3)
@@ -200,6 +202,7 @@ class Newton:
             wanted_duals.append(block)
             right[q] = right[q] + program.svec(block)
         z = self._solved(midpoints(right))
+        # The multiplier of the equality makes <e, y + dy> = 1.
         nu = dot(program.equality, z) - state.equality_residual
         nu = (nu / dot(program.equality, self.equality)).mid()
         y = midpoints(z - nu * self.equality)
@@ -218,6 +221,7 @@ class Newton:
         found, rest, size = times(self.inverse, right), right, np.inf
         for _ in range(_MAX_REFINEMENTS):
             rest = midpoints(right - times(self.normal, found))
+            # Slower than that, rounding is what is left.
             if not _size(rest) < size / 4:
                 break
             size = _size(rest)

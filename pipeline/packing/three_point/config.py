@@ -70,6 +70,7 @@ class ThreePoint(FormulationKind):
 
     @model_validator(mode="after")
     def _precise_enough(self) -> "ThreePoint":
+        # In balls the Newton equations square the condition number, in doubles they do not.
         if 53 < self.conic_bits < 64:
             raise ValueError(
                 f"conic_bits: expected 53 (doubles) or at least 64, got {self.conic_bits}"

@@ -137,6 +137,7 @@ class ThreePointProblem:
             SolverError: violations are left after the last round, f_3 stays zero, or
                 `Precision.solve` fails.
         """
+        # The size of f_3 is unknown before the first round, which keeps no margin therefore.
         cuts = start or Cuts(self.first_samples(), dict.fromkeys(SPATIAL, 0.0))
         while cuts.rounds < _MAX_ROUNDS:
             found = self.precision.solve(self._problem(cuts.samples, cuts.sizes))
@@ -177,6 +178,7 @@ class ThreePointProblem:
         low, high = (inner, outer) if name == "far" else (inner**2, outer**2)
         at = np.array([list(point.values())])
         within = 2 if name == "far" else 3
+        # Back to the unit cube; theta lies there already.
         at[:, :within] = (at[:, :within] - low) / (high - low)
         values = partial(self._values, name, optimum.blocks)
         top = maxima.climbed(values, at, 1 / len(self._fine_edge))
@@ -211,6 +213,7 @@ class ThreePointProblem:
             return rows
         rows[:, :split] = self.radial.function_rows(points)
         if name == "diagonal":
+            # f_2 carries exp(-z/2) and f_3 does not: P + exp(z/2) q <= 0, over the size of P.
             weight = np.exp(points / 2) / self.radial.function_size(points)
             kernel = self.kernel.rows(points, points, points)
             kernel += 2 * self.kernel.origin_rows(points)
@@ -241,6 +244,7 @@ class ThreePointProblem:
         limits = [
             np.full(len(points), -self._margin(name, sizes)) for name, points in samples.items()
         ]
+        # The bound is a quotient; with f_2^(0) = 1 as the equality it is linear.
         value, transform = self.objective()
         return conic.Problem(
             value,
@@ -270,6 +274,7 @@ class ThreePointProblem:
                 value = partial(self._value, name, point)
                 at = maxima.on_line(value, grid, rows @ point)
                 values, size = value(at), 1.0
+            # Also those that use up a part of the margin: the next round might use up the rest.
             cuts[name] = at[values > -(1 - _CUT) * margin]
             if len(values):
                 worst = max(worst, (values.max() + (1 - _ACCEPTED) * margin) / size)

@@ -30,8 +30,9 @@ Samples = np.ndarray
 class Kernel:
     """Degree and radii of f_3; its unknowns are svec of F_l = S_l M_l S_l with M_l of size one.
 
-    Without the diagonal scales S_l nothing would be: f_3 on the shell is smaller than f_3(0, 0) by
-    the squared number of neighbours, and that than f(0) by exp(-inner^2 / 2).
+    Without the diagonal scales S_l no unknown would be of size one: on the shell f_3 is smaller
+    than f_3(0, 0) by the squared number of neighbours, and f_3(0, 0) is smaller than f(0) by
+    exp(-inner^2 / 2).
     """
 
     dim: int
@@ -92,8 +93,10 @@ class Kernel:
             first = 1 if index == 0 else 0
             a, b = left[: size - first], right[: size - first]
             i, j = np.triu_indices(size - first)
+            # svec has off-diagonal entries times sqrt(2), and each stands for two of the matrix.
             products = (a[i] * b[j] + a[j] * b[i]) * np.where(i == j, 0.5, 0.5**0.5)[:, None]
             full_i, _ = np.triu_indices(size)
+            # A slice is a view: the assignment under the mask reaches `rows`.
             rows[:, q][:, full_i >= first] = (products * angular[index]).T
         return rows * self.shell_scale**2
 

@@ -58,6 +58,7 @@ class RadialBasis:
 
     def function_size(self, z: np.ndarray) -> np.ndarray:
         """Return the size of P near z, at the two-point optimum with Q(0) = 1."""
+        # Between knots by the logarithm: sizes fall by many orders of magnitude.
         return np.asarray(np.exp(np.interp(z, self.knots, self.log_function)))
 
     def transform_size(self, z: np.ndarray) -> np.ndarray:
@@ -121,6 +122,7 @@ def basis(dim: int, degree: int, precision_bits: int) -> RadialBasis:
 def _log_envelope(values: Sequence[arb], num_beyond: int) -> np.ndarray:
     """Return the logarithm of the largest |value| within one lobe; as it is beyond the roots."""
     logs = np.array([float(abs(v).log()) if v != 0 else -np.inf for v in values])
+    # Towards a root |value| falls to 0: divided by it, the condition would blow up there.
     envelope = logs.copy()
     last = len(logs) - num_beyond + 1
     for i in range(last):
@@ -144,6 +146,7 @@ def _orthonormal(
         [(entry * arb(float(scale))).mid() for entry in row]
         for row, scale in zip([*transform, *function], scales, strict=True)
     ]
+    # With the Gram matrix = L L^T, C = L^-T. It squares the condition number: bits pay for that.
     samples = arb_mat(rows)
     factor = balls.cholesky(samples.transpose() * samples)
     inverse = factor.transpose().inv()

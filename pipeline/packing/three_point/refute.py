@@ -38,6 +38,7 @@ def refutation(certificate: dict[str, Any]) -> Refutation | None:
     with tempfile.TemporaryDirectory() as folder:
         file, verdict = Path(folder) / "candidate.json", Path(folder) / "verdict.json"
         file.write_text(json.dumps(certificate), encoding="utf-8")
+        # One process: the search has one core.
         command = [sys.executable, "-m", "pipeline.certify", str(file), "--jobs", "1"]
         paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
         ended = subprocess.run(
@@ -49,10 +50,12 @@ def refutation(certificate: dict[str, Any]) -> Refutation | None:
             encoding="utf-8",
             errors="replace",
         )
+        # A rejection is a verdict, too, with exit status 1: the file tells, not the status.
         if not verdict.exists():
             last = ended.stderr.strip().rpartition("\n")[2]
             raise SolverError(f"verifier: expected a verdict on a candidate, got: {last}")
         found = json.loads(verdict.read_text(encoding="utf-8"))
+    # Proved, or failed without a point: nothing to cut off, and `certify` will say so.
     if not found["point"]:
         return None
     return Refutation(found["failed_condition"], found["point"])

@@ -26,7 +26,7 @@ from pipeline.packing.three_point.config import ThreePoint
 from pipeline.packing.three_point.kernel import Kernel
 from pipeline.packing.two_point.search import decimal, density_bound
 
-# Radii are rational: multiples of this.
+# Radii are multiples of this: of 8 digits, where the verifier takes up to 12.
 _RADIUS_UNIT = Fraction(1, 2**20)
 # What rounding and the shift of the blocks may use up of a margin.
 _SHARE = 2.0**-6
@@ -131,6 +131,7 @@ def _certificate(
     kernel, basis = problem.kernel, problem.radial
     spatial = problem.margins.kernel * min(optimum.cuts.sizes.values())
     shift = _SHARE * spatial / (3 * sum(kernel.sizes))
+    # Rounding a block of size k moves eigenvalues by k/2 units at most: an eighth of the shift.
     kernel_bits = -log2(shift / max(kernel.sizes)) + 2
     bits = max(0, round(max(kernel_bits, _radial_bits(problem)) + 0.5))
     unit = fmpq(2) ** bits
@@ -141,6 +142,7 @@ def _certificate(
         )
     blocks = []
     for block in optimum.blocks:
+        # Interior points are definite, but hardly: rounding alone could undo that.
         raised = block + shift * np.eye(len(block))
         blocks.append(
             tuple(

@@ -25,6 +25,7 @@ from pipeline.packing import laguerre, rounding, solver
 from pipeline.packing.base import Evaluation, Failure, Found, State
 from pipeline.packing.two_point.config import TwoPoint
 
+# As many as the verifier prints.
 _DIGITS = 24
 _LADDER_STEPS = 4
 
@@ -72,6 +73,7 @@ def search(
             quadrature = solver.solve(
                 formulation.dim, degree, precision_bits, resume=climbs, reached=keep
             )
+            # Only the best is certified; the quarters show how the bound falls with the degree.
             if certificate is None:
                 certificate = rounding.certificate(quadrature, precision_bits=precision_bits)
                 value = _claimed(certificate, precision_bits)

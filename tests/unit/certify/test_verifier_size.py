@@ -50,5 +50,5 @@ def test_the_verifier_is_short():
     assert set(MATHEMATICS) < set(sources)
     code = {name: len(code_lines(source)) for name, source in sources.items()}
     assert sum(code.values()) <= 600, code
-    raw = {name: sources[name].count("\n") for name in MATHEMATICS}
-    assert sum(raw.values()) <= 600, raw
+    # Lines of code, not of the file: a proof that is explained is read faster, not slower.
+    assert sum(code[name] for name in MATHEMATICS) <= 350, code
