@@ -71,8 +71,9 @@ def stage(log: Path | str, output: Path | str, failed: Path | str | None = None)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os.dup2(saved[0], 1)
-        os.dup2(saved[1], 2)
+        for original, descriptor in zip(saved, (1, 2), strict=True):
+            os.dup2(original, descriptor)
+            os.close(original)
         # A helper process that outlives the stage (a resource tracker, say) may hold the pipe.
         with suppress(subprocess.TimeoutExpired):
             tee.wait(timeout=2)
