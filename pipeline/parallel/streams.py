@@ -51,6 +51,7 @@ def of_sample(seed: int, index: int) -> np.random.Generator:
 
 def of_modes(seed: int, kx: int, ky: int) -> np.random.Generator:
     """Return the generator of the Fourier modes (k_x, k_y, ·) of a flow's initial field."""
+    # Spawn keys are non-negative: 0, 1, -1, 2, -2, ... become 0, 2, 3, 4, 5, ...
     key = tuple(2 * abs(k) + (k < 0) for k in (kx, ky))
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
