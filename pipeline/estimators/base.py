@@ -48,15 +48,17 @@ def terms_along(
 ) -> Terms:
     """Return the terms of u, each sum over axes replaced by `scale` times one over `directions`.
 
-    The directions carry the root weights of the operator. By collapsed jets for a network that
-    allows them (b + 2 forward passes) and if `collapse`, otherwise by nested forward mode, which
-    gives the same numbers. What a known offset A contributes to the second-order term is exact
-    where A has closed derivatives and that term is one of axes: the estimate is then of B N alone.
+    The directions carry the root weights of the operator. Collapsed jets are used if `collapse`
+    and if the network allows them (b + 2 forward passes), otherwise nested forward mode, which
+    gives the same numbers. The second-order term of a known offset A is exact where A has closed
+    derivatives and there are no mixed derivatives: then only that of B N is estimated.
     """
     drift = None if operator.drift is None else operator.drift(x)
     n = _network_jet(u.network, x, directions, drift, collapse)
     value, slopes, second, along_drift = n.value, n.first, n.second, n.more
     if u.factor is not None:
+        # The product rule along each direction; ∂²(B N) = B ∂²N + 2 ∂B ∂N + N ∂²B, summed over
+        # them.
         b = u.factor.jet(x, directions)
         value = b.value * n.value
         if operator.gradient_power is not None:
@@ -79,6 +81,7 @@ def terms_along(
             along_drift = along_drift + u.offset.slopes(x, drift)
     gradient = None
     if operator.gradient_power is not None:
+        # From the slopes of all of u: a power of a sum cannot be put together from A and B N.
         gradient = scale * powers(slopes, operator.gradient_power).sum(1)
     return Terms(value, second, None if along_drift is None else along_drift.squeeze(1), gradient)
 
@@ -139,5 +142,6 @@ def _network_jet(
         first, second = nested_derivatives(field, x, directions)
         more = None if drift is None else nested_slopes(field, x, drift)
         jet = NetworkJet(field(x), first, second.sum(1), more)
+    # The network may be in bfloat16; from here on it meets known parts, which are not.
     value, slopes, summed = (part.to(x.dtype) for part in jet[:3])
     return NetworkJet(value, slopes, summed, None if jet.more is None else jet.more.to(x.dtype))
