@@ -38,14 +38,12 @@ class Kaczmarz:
         assert polynomial is not None
         self._settings = settings
         self.network_from = first = math.ceil(settings.network_after * num_steps)
-        # Until then the network has no gradient and Adam leaves it alone: its moments start with
-        # it.
+        # Before that step the network has no gradient, and Adam keeps no moments for it.
         beside = AdamBesideSteps(
             list(network.parameters()), list(polynomial.parameters()), learning_rate
         )
         rates = [
-            # One schedule a group: the network's learning rate, and the length of the polynomial's
-            # steps.
+            # One schedule a group: the network's rate, and the length of the polynomial's steps.
             lambda step: schedules.late_cosine(step, first, num_steps),
             lambda step: schedules.last_fifth(step, num_steps),
         ]

@@ -89,7 +89,7 @@ def set_steps(
     polynomial.constant.grad = y @ by_value
     polynomial.linear.grad = y @ first
     if polynomial.quadratic is not None:
-        # Σ y_i A_i: half of its symmetric part, its transpose, then the diagonal.
+        # Σ y_i A_i = S + Sᵀ + 2 diag(Σ y_i δD_i) with S = Σ y_i x_i p_iᵀ.
         part = weight * (x.T @ (y[:, None] * half))
         part = part + part.T
         part.diagonal().add_(2.0 * weight * (y @ by_diagonal))
