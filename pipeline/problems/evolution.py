@@ -11,10 +11,10 @@ from pipeline.problems.base import Reference, Trial
 
 
 class Evolution(ABC):
-    """An initial or terminal value problem; the ansatz A + B N has the prescribed values A.
+    """An initial or terminal value problem; A of the ansatz A + B N has the prescribed values.
 
-    Times lie in (0, `final_time`); `shown_time` is the one at which u is most interesting: the end
-    where it is not prescribed.
+    Times lie in (0, `final_time`); reports show u at `shown_time`, the end of the interval
+    where u is not prescribed.
     """
 
     final_time: float = 1.0

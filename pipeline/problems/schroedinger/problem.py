@@ -87,11 +87,13 @@ class Problem:
     def _form(self, x: Tensor) -> Tensor:
         return x.square() @ self._omega
 
+    # A = -(|x|²/2d) F with F = Σ ω_i x_i²: the solution on the sphere, where |x|² = d.
     def _extension(self, x: Tensor) -> Tensor:
         return -(0.5 / self.dim) * x.square().sum(1) * self._form(x)
 
     def _extension_gradient(self, x: Tensor) -> Tensor:
         square, form = x.square().sum(1, keepdim=True), self._form(x)[:, None]
+        # ∂_i F = 2 ω_i x_i and ∂_i |x|² = 2 x_i.
         return -(1.0 / self.dim) * x * (form + square * self._omega)
 
     def _extension_diagonal(self, x: Tensor) -> Tensor:
