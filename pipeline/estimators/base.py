@@ -57,8 +57,7 @@ def terms_along(
     n = _network_jet(u.network, x, directions, drift, collapse)
     value, slopes, second, along_drift = n.value, n.first, n.second, n.more
     if u.factor is not None:
-        # The product rule along each direction; ∂²(B N) = B ∂²N + 2 ∂B ∂N + N ∂²B, summed over
-        # them.
+        # The product rule along each direction: ∂²(B N) = B ∂²N + 2 ∂B ∂N + N ∂²B.
         b = u.factor.jet(x, directions)
         value = b.value * n.value
         if operator.gradient_power is not None:

@@ -59,15 +59,13 @@ class DoubleBackward:
         if operator.drift is not None:
             drift = operator.drift(x.detach()).along(gradient).squeeze(1)
         power = operator.gradient_power
-        # `axes` may index the gradient: a gradient term comes without weights and mixed
-        # derivatives.
+        # `axes` index the gradient: its term excludes weights and mixed derivatives (`Operator`).
         slopes = None if power is None else scale * powers(gradient[:, axes], power).sum(1)
         return Terms(value, second, drift, slopes)
 
 
 def _slope(values: Tensor, x: Tensor) -> Tensor:
-    # Each value depends on its own point alone, so the gradient of the sum has all gradients as
-    # rows.
+    # Each value depends on its own point alone: row i of the sum's gradient is that of value i.
     return torch.autograd.grad(values.sum(), x, create_graph=True)[0]
 
 

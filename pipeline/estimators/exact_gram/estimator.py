@@ -62,12 +62,11 @@ class ExactGram:
         network, dim = u.network, operator.dim
         assert isinstance(network, nn.Sequential) and isinstance(network[0], nn.Linear)
         weight = network[0].weight
-        # The factor of W Wᵀ and its gradient take products of h² d: they pay where d is well above
-        # h.
+        # The factor of W Wᵀ and its gradient take products of h² d, which pay if d is well above h.
         if dim <= 2 * len(weight):
             return terms_along(u, x, operator, operator.every_direction(x), 1.0)
         bare = operator.drift is None and operator.gradient_power is None and u.offset is None
-        # Then x·∇N is all that the product rule needs. Divided axes always come here.
+        # Then x·∇N is all that the product rule needs: this serves divided axes, too.
         if bare and isinstance(u.factor, Radial) and u.factor.dim == weight.shape[1]:
             return _radial_terms(network, u.factor, x)
         axes = Axes(torch.arange(dim, device=x.device))
@@ -81,8 +80,7 @@ class ExactGram:
         if drift is not None:
             more.append(drift.vectors(x).expand(len(x), -1, -1))
         value = linear(x, weight, network[0].bias)
-        # The columns of L stand for the images W v of h directions in space, the same at all
-        # points.
+        # The columns of L stand for the images W v of h directions, the same at all points.
         start = gram_factor(weight[:, :dim]).T.unsqueeze(0)
         extra = Dense(torch.cat(more, 1)).through(weight)
         jet = collapsed.network_jet(network, value, start, extra)

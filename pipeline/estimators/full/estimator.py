@@ -36,8 +36,7 @@ class Full:
         second, gradient = torch.zeros_like(x[:, 0]), torch.zeros_like(x[:, 0])
         every = torch.arange(operator.num_directions, device=x.device)
         for axes in torch.split(every, self.chunk):
-            # Nothing is random within a chunk, so that no state of a generator has to be kept for
-            # it.
+            # Nothing is random within a chunk: no generator's state has to be kept for it.
             parts = checkpoint(
                 _sums, u, x, operator, axes, use_reentrant=False, preserve_rng_state=False
             )
