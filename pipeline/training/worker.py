@@ -113,6 +113,7 @@ def work(
         report=report,
         stop=stop,
     )
+    # Where each rank holds some axes all evaluate together, and rank 0 reports.
     if world.rank and not task.is_divided:
         return
     final, prediction = task.final(task.model), task.prediction(task.model)
@@ -120,6 +121,7 @@ def work(
         return
     model: dict[str, Tensor] = task.model.state_dict()
     if isinstance(snapshots, DividedSnapshots):
+        # Rank 0 has its own columns alone; the last snapshot has those of all.
         model = snapshots.whole_model()
     _finish(job, task, history, model, final, prediction)
 

@@ -1,7 +1,7 @@
 """The residual at points that no step of training uses: how well the equation is solved there.
 
-Without the exact solution, and a deterministic function of the parameters: points and index sets
-are drawn once from the seed of the run.
+It needs no exact solution, and is a deterministic function of the parameters: points and index sets
+are the same at every evaluation, drawn from the seed of the run.
 
 The square of an estimated residual has the variance of the estimate in its mean, which depends on
 the network: it would choose functions that are easy to estimate, not solutions. Here the square of
@@ -85,5 +85,6 @@ def unbiased_square(estimates: Tensor) -> Tensor:
     count = len(estimates)
     if count == 1:
         return estimates[0].square()
+    # (Σ R_k)² = Σ R_k² + Σ_{j≠k} R_j R_k.
     pairs = estimates.sum(0).square() - estimates.square().sum(0)
     return pairs / (count * (count - 1))

@@ -46,6 +46,7 @@ def relative_errors(chunks: Iterable[tuple[Tensor, Tensor, Tensor, Tensor]]) -> 
     ]
     u, error, rest, b = (torch.cat(parts) for parts in zip(*columns, strict=True))
     bb = float(b @ b)
+    # Gram–Schmidt: what is left is the error of the best a + C b.
     rest = rest - (float(rest @ b) / bb if bb > 0 else 0.0) * b
     size, missed, known = u.square(), error.square(), rest.square()
     uu, ee, tt = (float(part.sum()) for part in (size, missed, known))
@@ -70,4 +71,5 @@ def _relative_error(a: Tensor, b: Tensor) -> float:
     if float(a.sum()) == 0.0:
         return 0.0
     moves = a / a.sum() - b / b.sum()
+    # n - 1 degrees of freedom, because the moves sum to zero.
     return 0.5 * float(moves.norm()) * math.sqrt(len(a) / (len(a) - 1))

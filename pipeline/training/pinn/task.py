@@ -143,7 +143,8 @@ class Task:
 
         if self.partition is None:
             return self._held_out.squares(residual, rank, world_size)
-        # All ranks evaluate every group together.
+        # All ranks evaluate every group together, and one of them reports it: what is returned is
+        # summed over ranks.
         with self._every_point():
             squares = self._held_out.squares(residual, 0, 1)
         return squares if rank == 0 else torch.zeros_like(squares)
@@ -192,8 +193,10 @@ class Task:
     def _error_bound(self, model: nn.Module) -> dict[str, float]:
         if not isinstance(self.problem, StableProblem):
             return {}
+        # In float32 the rounding of the Laplacian would be part of the bound.
         problem = self._problem(torch.float64)
         assert isinstance(problem, StableProblem)
+        # Of a stream of their own: independent of the points that training and evaluation use.
         most = min(_MOST_BOUND_POINTS, _MOST_BOUND_NUMBERS // problem.num_inputs)
         num_points = min(self.run.train.num_test_points, most)
         generator = run_generator(self.seed, Stream.ERROR_BOUND)
@@ -209,6 +212,7 @@ class Task:
         if settings is None:
             return None
         operator = self.problem.operator
+        # Asked by drawing once: estimators are told apart by nothing else.
         draws_nothing = self.residual.estimator.draw(operator, torch.Generator()) is None
         return HeldOut(
             self.problem,

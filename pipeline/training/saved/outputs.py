@@ -58,6 +58,7 @@ def install(folder: Path, output: Path) -> dict[str, Any]:
     kill in between leaves no pair that is taken for one.
     """
     for name in FILES:
+        # Temporary files of a start that was killed.
         disk.sweep((output / name).parent)
         with disk.replacing(output / name) as temporary:
             shutil.copyfile(folder / name, temporary)

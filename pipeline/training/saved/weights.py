@@ -27,6 +27,7 @@ def save_model(
     """Write model.pt and then model.json to a new `folder` (see `checkpoint`)."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    # In memory first: the description holds size and checksum of the bytes that are written.
     buffer = io.BytesIO()
     torch.save({key: value.cpu() for key, value in state.items()}, buffer)
     content = buffer.getvalue()
