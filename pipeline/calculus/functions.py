@@ -101,6 +101,7 @@ class Radial:
     def slopes(self, x: Tensor, directions: Directions) -> Tensor:
         """Return 2 φ' (x, rate/2)·v, (n, b)."""
         slope = self.profile(self._argument(x))[1]
+        # The gradient of φ(s) is φ' ∇s.
         return 2.0 * slope.unsqueeze(1) * directions.along(self._half_gradient(x))
 
     def jet(self, x: Tensor, directions: Directions) -> Jet:
@@ -151,6 +152,7 @@ class Affine:
 
     def slopes(self, x: Tensor, directions: Directions) -> Tensor:
         """Return weights·v, (n, b)."""
+        # The gradient is the same everywhere; only weighted directions differ between points.
         return directions.along(self.weights.unsqueeze(0)).expand(len(x), -1)
 
     def jet(self, x: Tensor, directions: Directions) -> Jet:
@@ -263,6 +265,7 @@ def nested_slopes(field: Field, x: Tensor, directions: Directions) -> Tensor:
         first: Tensor = torch.func.jvp(field, (x,), (direction.expand_as(x),))[1]
         return first
 
+    # Directions as a batch: one call of the field for all of them.
     return torch.func.vmap(slope, in_dims=1, out_dims=1)(directions.vectors(x))
 
 
