@@ -59,13 +59,16 @@ def terms_along(
     if u.factor is not None:
         # The product rule along each direction: ∂²(B N) = B ∂²N + 2 ∂B ∂N + N ∂²B.
         b = u.factor.jet(x, directions)
+        # From here on the terms are those of B N.
         value = b.value * n.value
         if operator.gradient_power is not None:
             slopes = b.value.unsqueeze(1) * n.first + n.value.unsqueeze(1) * b.slopes
         second = b.value * n.second + (2.0 * b.slopes * n.first).sum(1) + n.value * b.curvature
         if drift is not None and n.more is not None:
+            # w·∇(B N) = B w·∇N + N w·∇B.
             along_drift = b.value.unsqueeze(1) * n.more
             along_drift = along_drift + n.value.unsqueeze(1) * u.factor.slopes(x, drift)
+    # Before A is added, whose part may be exact and then has no factor.
     second = scale * second
     if u.offset is not None:
         value = value + u.offset(x)

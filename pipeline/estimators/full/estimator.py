@@ -43,6 +43,7 @@ class Full:
             second, gradient = second + parts[0], gradient + parts[1]
         drift = None
         if operator.drift is not None:
+            # One direction a point: outside the loop over axes.
             drift = nested_slopes(u, x, operator.drift(x)).squeeze(1)
         return Terms(u(x), second, drift, None if operator.gradient_power is None else gradient)
 
