@@ -13,6 +13,7 @@ import numpy as np
 class Stream(IntEnum):
     """What the random numbers of a PINN run are for: from (seed, stream, *index)."""
 
+    # A stream is drawn from the number; the name may change.
     MODEL = 0
     POINTS = 1
     AXES = 2
