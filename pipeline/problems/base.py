@@ -66,6 +66,7 @@ class Operator:
             # σ has no row for time: a direction in space has component 0 there.
             return Dense(torch.nn.functional.pad(columns, (0, x.shape[1] - self.dim)))
         if self.partition is not None:
+            # The problem's a_i are 1 here, so that directions have no factors.
             return OwnAxes(index, partition=self.partition)
         return Axes(index, None if self.root_weights is None else self.root_weights(x, index))
 

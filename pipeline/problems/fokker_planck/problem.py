@@ -42,6 +42,7 @@ class Problem(Evolution):
         }
         self._mean, self._variance = (part.to(device, dtype) for part in self.coefficients.values())
         self.radius = math.sqrt(config.dim)
+        # B = d t: u_t has the term d N.
         self.residual_scale = float(config.dim)
         self.operator = Operator(config.dim, drift=self.drift, gradient_power=2.0)
         self.offset = Known(self._start, self._start_gradient, self._start_diagonal)

@@ -34,10 +34,12 @@ class Problem:
         self.dtype = dtype
         rng = of_coefficients(config.coefficient_seed)
         drawn = rng.uniform(0.5, 1.5, config.dim)
+        # Shifted to the mean 1: the energy is d/2 for every draw.
         self.frequencies = torch.from_numpy(drawn - drawn.mean() + 1.0)
         self._omega = self.frequencies.to(device, dtype)
         self.energy = 0.5 * float(self.frequencies.sum())
         self.radius = math.sqrt(config.dim)
+        # ½ Δ of (d - |x|²) N has the term -d N.
         self.residual_scale = float(config.dim)
         self.operator = Operator(config.dim, gradient_power=2.0)
         self.factor = Radial(config.dim, self._bump)
@@ -82,6 +84,7 @@ class Problem:
         return {"frequencies": self.frequencies}
 
     def _bump(self, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        # d - s = R² - |x|², of order d: N is of order one.
         return self.dim - s, -torch.ones_like(s), torch.zeros_like(s)
 
     def _form(self, x: Tensor) -> Tensor:
