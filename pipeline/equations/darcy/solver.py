@@ -86,6 +86,7 @@ def apply(
         flux = np.diff(np.pad(u, widths), axis=axis)
         flux *= face
         flux /= -h * h
+        # The difference of the fluxes at both faces of a node.
         out += np.diff(flux, axis=axis)
     return out
 
@@ -140,6 +141,7 @@ def _laplacian_eigenvalues(shape: tuple[int, ...], spacing: tuple[float, float])
 
 def _precondition(r: np.ndarray, eigenvalues: np.ndarray) -> np.ndarray:
     """Return the solution of the constant-coefficient problem for every right-hand side."""
+    # The sine transform has zero boundary values, as the interior problem does.
     modes = scipy.fft.dstn(r, type=1, axes=(1, 2))
     modes /= eigenvalues
     return np.asarray(scipy.fft.idstn(modes, type=1, axes=(1, 2), overwrite_x=True))

@@ -38,6 +38,7 @@ class SlabFFT:
                     f" {self.num_ranks} ranks, got {grid[axis]} points; use a number of ranks"
                     " that divides it"
                 )
+        # Of a real field the other half are conjugates.
         all_modes = grid[2] // 2 + 1
         self.num_kept = all_modes if num_kept is None else num_kept
         if not 1 <= self.num_kept <= all_modes:
