@@ -52,6 +52,7 @@ class EarlyStopping:
                 f"runs.{self._name}: step {step}: expected a finite held-out residual, got"
                 f" {float(squares.mean())}; lower train.learning_rate"
             )
+        # Any smaller residual is kept, however small the fall.
         if self._best is None or squares.mean() < self._best.mean():
             self._best, self._best_step = squares, step
             state = self._task.model.state_dict()

@@ -145,6 +145,8 @@ def train(
             continue
         history.loss.add(loss)
         history.elapsed_s = clock.elapsed()
+        # `look` has just been asked: a run that stops early ends with this step, and writes all of
+        # it.
         at_end = stopping.is_over or step == task.num_steps
         if step % log_every == 0 or at_end:
             history.write_loss(step, task.epoch(step))
@@ -233,6 +235,7 @@ def _pack(history: History) -> dict[str, Any]:
     return {
         "rows": [list(row) for row in history.rows],
         "loss": asdict(history.loss),
+        # The outcome is missing: it is that of the early stopping, which has a state of its own.
         "elapsed_s": history.elapsed_s,
         "num_bytes": history.num_bytes,
     }

@@ -54,6 +54,7 @@ def run(job: Job, run: Run, *, store: Path | None, ray_address: str = "") -> Non
     """
     assert job.state is not None
     limit = time_limit.of_this_job()
+    # The record tells what was asked for; the workers get a path that they can follow.
     asked, run = run, _resolved(run)
     digest = _digest(run, job.seed, job.source, store)
     running = job.running(asked, digest=digest, files=outputs.FILES)

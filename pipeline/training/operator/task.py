@@ -72,6 +72,7 @@ class Task:
         # The model draws from the global generator, which is left as it was.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
+            # On the CPU, so that the weights do not depend on the device.
             model = module.build(self.run.model, channels, outputs, len(grid))
         return Normalised(
             model, _statistics(self.store, "inputs"), _statistics(self.store, "targets")
@@ -100,6 +101,7 @@ class Task:
     def _predict(self, model: nn.Module, inputs: Tensor) -> Tensor:
         """Return the prediction in the parameters' dtype, the network in the run's precision."""
         dtype = next(model.parameters()).dtype
+        # Autocast keeps the parameters in float32; the loss is taken outside it.
         low = self.run.train.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
             output: Tensor = model(inputs.to(dtype))
@@ -107,6 +109,7 @@ class Task:
 
     def _batch(self, step: int, rank: int, world_size: int) -> tuple[Tensor, Tensor]:
         """Return this rank's share of the batch of `step`; fastest if steps come in order."""
+        # The same batch for any number of workers, each of which reads its positions in it.
         positions = share(self.samples_per_step, rank, world_size)
         # The first step, or another share than before.
         if self._loader is None or self._loader.positions != positions:

@@ -44,6 +44,7 @@ def relative_errors(chunks: Iterable[tuple[Tensor, Tensor, Tensor, Tensor]]) -> 
         (u, predicted.double() - u, u - a.double(), b.double())
         for u, predicted, a, b in ((chunk[0].double(), *chunk[1:]) for chunk in chunks)
     ]
+    # All points together, because C is one number for all chunks.
     u, error, rest, b = (torch.cat(parts) for parts in zip(*columns, strict=True))
     bb = float(b @ b)
     # Gram–Schmidt: what is left is the error of the best a + C b.

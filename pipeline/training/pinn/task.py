@@ -77,14 +77,17 @@ class Task:
         self.partition = _shard(run, world or Alone())
         self.is_divided = self.partition is not None
         self.is_compiled = run.train.compile
+        # Before the model, which needs the number of inputs and the size of a typical point.
         self.problem = self._problem(torch.float32)
         self.model = self._model()
         estimator: Estimator = implementation(run.estimator).build(
             run.estimator, self.problem, parts(self.model)[0]
         )
         self.residual = Residual(run, seed, self.problem, estimator, is_divided=self.is_divided)
+        # The estimator draws outside and is a pure function of tensors inside: that is compiled.
         if run.train.compile:
             self.residual.compile(ansatz(self.problem, self.model), self.device)
+        # Of divided axes a process holds its own coordinates of each test point.
         coordinates = self.problem.num_inputs if self.partition is None else self.partition.num_axes
         self.evaluation = Evaluation(self.problem, seed, run.train.num_test_points, coordinates)
         self._held_out = self._build_held_out()

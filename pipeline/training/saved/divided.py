@@ -81,6 +81,7 @@ def own_columns(whole: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]
     """Return the parameters of `model`, a process's part, from those of the whole model."""
     found = dict(whole)
     for name, layer in divided_layers(model).items():
+        # Only a divided layer has columns of its own; all other parameters are whole everywhere.
         found[name] = whole[name][:, layer.partition.first : layer.partition.last]
     return found
 

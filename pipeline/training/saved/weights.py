@@ -60,5 +60,6 @@ def load_initial(path: Path, run: Run, model: nn.Module) -> None:
         whole = torch.load(file, map_location=device, weights_only=True)
         model.load_state_dict(own_columns(whole, model))
     except RuntimeError as error:
+        # Torch tells of shapes in several lines.
         detail = " ".join(str(error).split())
         raise CheckpointError(f"{file}: expected the parameters of the run: {detail}") from None
