@@ -1,7 +1,7 @@
 """Directions along which functions are differentiated: scaled basis vectors, or any vectors.
 
 Shapes: n points, b directions, m coordinates, w units. A leading dimension "1|n" is 1 where the
-directions are the same at all points: what is computed from them then is, too, and is shared.
+directions are the same at all points; results computed from them then have 1, too.
 """
 
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
 """Collapsed Taylor jets of tanh networks: value, slopes along b directions, summed curvature.
 
 A jet of z along directions v in V is (z, S = sum over V of ∂_v² z, ∂_v z for v in V). Linear layers
-act on the parts alike, and for h = tanh z, with g = 1 - h²,
+act on each part in the same way, and for h = tanh z, with g = 1 - h²,
 
     S_h = g (S_z - 2 h sum_v (∂_v z)²),    ∂_v h = g ∂_v z,
 
