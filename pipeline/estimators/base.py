@@ -24,7 +24,7 @@ class Estimator(Protocol):
     """
 
     def draw(self, operator: Operator, generator: torch.Generator) -> Tensor | None:
-        """Return what is random of an estimate, drawn on the CPU; None if nothing is."""
+        """Return the random axes or directions of one estimate, drawn on the CPU, or None."""
         ...
 
     def __call__(self, u: Trial, x: Tensor, operator: Operator, drawn: Tensor | None) -> Terms:
@@ -118,6 +118,7 @@ def require_squares(kind: str, operator: Operator) -> None:
     Raises:
         ConfigError: E |v·∇u|^p = Σ |∂_i u|^p holds for p = 2 only.
     """
+    # Cross terms v_i v_j u_i u_j have mean zero in a square; other powers mix the axes.
     if operator.gradient_power not in (None, 2.0):
         raise ConfigError(
             f"estimator.kind: expected sdgd, taylor, jet, double_backward or full (they take single"

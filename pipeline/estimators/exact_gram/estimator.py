@@ -85,6 +85,8 @@ class ExactGram:
         extra = Dense(torch.cat(more, 1)).through(weight)
         jet = collapsed.network_jet(network, value, start, extra)
         assert jet.more is not None
+        # Columns of `along` are slopes along ∇B, along ∇A if it was needed, and last along the
+        # drift.
         n, first, second = (part.to(x.dtype) for part in jet[:3])
         along = jet.more.to(x.dtype)
 
@@ -131,6 +133,7 @@ def _drift(
     u: Trial, x: Tensor, drift: Axes | Dense, n: Tensor, factor: Tensor, along: Tensor
 ) -> Tensor:
     """Return w·∇u by the product rule, (n,)."""
+    # w·∇(A + B N) = B w·∇N + N w·∇B + w·∇A.
     total = factor * along
     for known, times in ((u.factor, n), (u.offset, None)):
         if known is not None:
@@ -151,7 +154,8 @@ def _square(n: Tensor, first: Tensor, along: Tensor, a: Jet | None, b: Jet) -> T
 def gram_factor(weight: Tensor, partition: AxisPartition | None = None) -> Tensor:
     """Return L (h, h) with L Lᵀ = W Wᵀ for W = `weight` (h, d), whatever its rank.
 
-    Where the axes are divided `weight` has the columns of `shard`, and W Wᵀ is summed over all.
+    Where the axes are divided `weight` has the columns of the own ones of `partition`, and W Wᵀ is
+    summed over the processes.
     Differentiable once in W for functions of L Lᵀ: L = W Q with Q (d, h) orthonormal and spanning
     the rows of W; a change of Q at fixed W Wᵀ is a rotation of L, so that Q may be held fixed.
     """
@@ -194,6 +198,7 @@ def _roots(gram: Tensor, eps: float) -> tuple[Tensor, Tensor]:
 
 @_roots.register_fake
 def _like_roots(gram: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    # All that a compiler sees of the operation: shapes and types.
     return torch.empty_like(gram), torch.empty_like(gram)
 
 

@@ -40,6 +40,8 @@ class Hutchinson:
         """Return the directions (b, k) of an estimate."""
         shape = (self.num_directions, operator.num_directions)
         if self.distribution == "rademacher":
+            # Signs are exact in every type; normal numbers are drawn in the widest and rounded
+            # later.
             return 2.0 * torch.randint(0, 2, shape, generator=generator) - 1.0
         return torch.randn(shape, generator=generator, dtype=torch.float64)
 
