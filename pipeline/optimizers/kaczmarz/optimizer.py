@@ -25,10 +25,10 @@ def build(
 
 
 class Kaczmarz:
-    """Steps of the polynomial from the residuals of a batch; see `step` for what they are.
+    """Steps of the polynomial from the residuals of a batch; `step` has their formula.
 
-    They are whole ones for most of the run, and fall linearly over its last fifth. The network is
-    zero, and its derivatives are not computed, until `network_from`.
+    They have full length for most of the run, and shrink linearly to zero over its last fifth.
+    Before the step `network_from` the network is zero, and its derivatives are not computed.
     """
 
     def __init__(
