@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipeline.parallel.generators import tile_generator
 
-# Small draws keep one stream: tiles pay where drawing the columns of other processes is dear.
+# Small draws keep one stream: tiles pay where drawing all columns on every process is expensive.
 ONE_STREAM, TILE = 16_384, 4096
 
 
