@@ -123,8 +123,8 @@ class Reference(NamedTuple):
 class Problem(Protocol):
     """A boundary-value problem on one device, `pipeline.problems.<kind>.Problem`.
 
-    Built of (configuration, device, dtype). `num_inputs` is m; `radius` is the size of a typical
-    point; residuals over `residual_scale` are of order one for a network of order one.
+    Built from (configuration, device, dtype). `num_inputs` is m; `radius` is the size of a typical
+    point; residuals divided by `residual_scale` are of order one for a network of order one.
     """
 
     num_inputs: int

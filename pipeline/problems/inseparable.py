@@ -128,10 +128,10 @@ class Inseparable(ABC):
         return {"coefficients": torch.from_numpy(self.coefficients)}
 
     def summed(self, x: Tensor, inner: Callable[[Tensor, Tensor], tuple[Tensor, ...]]) -> Tensor:
-        """Return the sums over all i of k sums over some i, (k, n): block by block, in cache.
+        """Return k sums over i at each point, (k, n), added up in blocks that stay in cache.
 
         `inner` is called with some points (r, w + bodies - 1) and the c (w,) of w consecutive i;
-        it returns k tensors (r,).
+        it returns the k sums over those i, tensors (r,).
         """
         block = _BLOCK if is_eager_on_cpu(x) else _MOST
         # Blocks of about `block` numbers: as many axes as fit, then as many points.
