@@ -12,10 +12,10 @@ from pipeline.equations.refinement import refine_linearly, relative
 
 # Samples solved together: converged ones drop out, and memory stays a few grids times this.
 _SAMPLES = 16
-# The error is told by the same field on spacings so many times smaller, ...
+# The error is estimated from the same field on spacings this many times smaller, ...
 _REFINEMENT = 2
-# ... to a few per cent: the relative residual of the correction at a contrast of 4, inversely as
-# the contrast above that. A residual is large where a is, an error where a is small.
+# ... to a few per cent. This is the relative residual of the correction up to a contrast of 4, and
+# it falls as 1/contrast beyond: a residual is large where a is large, an error where a is small.
 _CORRECTION, _CONTRAST = 0.1, 4.0
 
 

@@ -57,7 +57,7 @@ class Companion:
         return out
 
     def advance(self, state: np.ndarray, interval: float, num_steps: int) -> bool:
-        """Advance `state` in place by `interval` in `num_steps` steps; return whether it exists."""
+        """Advance `state` in place by `interval` in `num_steps` steps; tell if it is finite."""
         diverged = False
         if self.solver is not None:
             try:
