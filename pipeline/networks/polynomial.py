@@ -62,6 +62,7 @@ class WithPolynomial(nn.Module):
 
 def parts(model: nn.Module) -> tuple[nn.Module, Polynomial | None]:
     """Return the network of a model and the polynomial beside it."""
+    # Estimators differentiate the bare network, and P in closed form.
     if isinstance(model, WithPolynomial):
         return model.network, model.polynomial
     return model, None

@@ -48,6 +48,7 @@ def build(
         else:
             linear = _bare(nn.Linear, widths[i], widths[i + 1])
             nn.init.normal_(linear.weight, generator=generator)
+            # Keeps the variance of the sums at that of the activations, at every width.
             std = 1.0 / math.sqrt(widths[i])
         with torch.no_grad():
             linear.weight.mul_(std)
