@@ -1,4 +1,4 @@
-"""The training loop on one rank: pure but for what `checkpoint` and `report` do."""
+"""The training loop on one rank; it writes nothing itself: `checkpoint` and `report` do."""
 
 import math
 import time

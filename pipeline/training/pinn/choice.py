@@ -1,4 +1,4 @@
-"""The estimator of a run that says `auto`: measured once, kept, and taken again ever after.
+"""The estimator of a run that says `auto`: measured once, then stored and used again.
 
 The choice lies beside the state of the run and outlives it: a resumed run and a rerun of the same
 configuration, seed and source take it without measuring, so that their numbers are the same.

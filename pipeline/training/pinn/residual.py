@@ -64,8 +64,8 @@ class Residual:
     ) -> Tensor:
         """Return the loss from the residual `free` (n,), the first estimate of a step.
 
-        Without a `source` its own square, as for the squared loss; else the product of it and other
-        estimates, of which it alone has a gradient.
+        For the squared loss, and without a `source`, this is the mean square of `free`; otherwise
+        the mean product of `free` and independent estimates, which have no gradient.
         """
         if self._settings.loss == "squared" or source is None:
             # By the points of all ranks, so that the parts add up to the mean.
