@@ -192,7 +192,8 @@ class _TanhLayers(torch.autograd.Function):
             of_weight = transposed_product(grad.flatten(0, 1), inputs.flatten(0, 1))
             of_bias = grad[0].sum(0) if has_bias.pop() else None
             of_parameters = [of_weight, of_bias, *of_parameters]
-            # From here on it is ours: by the jet of h, then in place by that of z.
+            # `grad` is our own tensor from here on: the gradient in the jet of h, and then, in
+            # place, that in the jet of z.
             grad = product(grad, weight.T)
             h, of_value, of_second, of_slopes = inputs[0], grad[0], grad[1], grad[2:]
             # g is a factor of S_h and of each ∂_v h.

@@ -1,6 +1,6 @@
 """What an estimator is, and the product rule that turns derivatives of N into those of A + B N.
 
-A module `pipeline.estimators.<kind>` exposes `build(config, problem, network) -> Estimator`.
+A module `pipeline.estimators.<kind>.estimator` has `build(config, problem, network) -> Estimator`.
 """
 
 from typing import Protocol

@@ -121,7 +121,7 @@ class Reference(NamedTuple):
 
 
 class Problem(Protocol):
-    """A boundary-value problem on one device, `pipeline.problems.<kind>.Problem`.
+    """A boundary-value problem on one device, `pipeline.problems.<kind>.problem.Problem`.
 
     Built from (configuration, device, dtype). `num_inputs` is m; `radius` is the size of a typical
     point; residuals divided by `residual_scale` are of order one for a network of order one.
