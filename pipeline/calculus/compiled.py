@@ -26,14 +26,15 @@ def compiled(
 ) -> Callable[_Arguments, _Result]:
     """Return `function`, compiled at its first call with tensors of some shape and kept on disk.
 
-    The whole of it, with its gradient: what cannot be compiled is an error, not slow in silence.
-    The programs lie in a folder of this user alone (`private.cache`), or in that of the
-    variable TORCHINDUCTOR_CACHE_DIR.
+    The whole function and its gradient are compiled: a part that cannot be is an error, not a
+    silent return to Python. The programs lie in a folder of this user alone (`private.cache`), or
+    in that of the variable TORCHINDUCTOR_CACHE_DIR.
 
     Raises:
         ConfigError: there is no C++ compiler; torch takes that of the variable CXX. Or, at the
             call, that compiler failed, or the system does not let its programs be loaded.
     """
+    # Torch would miss the compiler at the first step only, deep in its own code.
     name = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
     if device.type == "cpu" and shutil.which(shlex.split(name)[0]) is None:
         raise ConfigError(
@@ -45,10 +46,13 @@ def compiled(
         os.environ[_CACHE] = str(private.cache("compiled", programs=True))
     if not private.allows_programs(Path(os.environ[_CACHE]).absolute()):
         raise _refusal("a file system mounted noexec")
+    # Shapes are the same at every step, so each program may be for sizes that are known.
+    # `fullgraph` makes a graph break raise; torch would otherwise run the rest in Python.
     program = torch.compile(function, dynamic=False, fullgraph=True)
 
     @functools.wraps(function)
     def call(*arguments: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
+        # Torch compiles within the first call, so its failures come with the function's own.
         try:
             return program(*arguments, **options)
         except Exception as error:
@@ -72,6 +76,7 @@ def _cause(error: BaseException) -> str | None:
     from torch._dynamo.exc import TorchDynamoException
     from torch._inductor.exc import CppCompileError, InductorError
 
+    # Torch wraps what its backend raised; the innermost error is the one that a user can act on.
     inner = getattr(error, "inner_exception", None)
     if isinstance(inner, BaseException):
         return _cause(inner) or _last_line(inner)

@@ -7,7 +7,7 @@ from torch import Tensor
 def is_eager_on_cpu(x: Tensor) -> bool:
     """Whether each operation on `x` makes its own pass through the caches of a CPU.
 
-    Temporaries are then kept small, and sizes may be asked for. A compiler fuses the passes, and
-    sees no numbers; a GPU wants them large.
+    If so, temporaries are kept small, and the code may branch on values. A compiler fuses the
+    passes and sees no values; a GPU needs large operations to be busy.
     """
     return x.device.type == "cpu" and not torch.compiler.is_compiling()

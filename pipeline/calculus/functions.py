@@ -1,8 +1,8 @@
 """Known functions of points, with their derivatives along given directions.
 
-An ansatz A + B N is made of them. Where the derivatives have a closed form (`closed`), those along
-all axes together cost O(n d), so that nothing of A need be sampled. They are in the precision of
-the points, under autocast too.
+They are the A and B of an ansatz A + B N. Where derivatives have a closed form (`closed`), those
+along all axes together cost O(n d), so that what A contributes need not be sampled. Values and
+derivatives have the precision of the points, under autocast too.
 
 Shapes: n points, m coordinates (d of space, and time as the last one where there is time),
 b directions.
@@ -23,6 +23,7 @@ from pipeline.parallel.axes import AxisPartition
 Field = Callable[[Tensor], Tensor]
 """A scalar function of points: (n, m) -> (n,), row by row."""
 
+# Numbers of a temporary, 1 MiB in float32: small enough for the caches.
 _BLOCK = 2**18
 
 
@@ -84,7 +85,7 @@ class Radial:
     """φ(s), s = |x|² + `rate` t; `profile` maps s to φ, φ', φ'' at s, each (n,).
 
     x are the first `dim` coordinates, t is the one after them; without it `rate` is 0. Where the
-    axes are divided into shards the first coordinates are the own ones, and |x|² is summed.
+    axes are divided the first coordinates are the own ones, and |x|² is summed over the processes.
     """
 
     dim: int
@@ -100,11 +101,13 @@ class Radial:
     def slopes(self, x: Tensor, directions: Directions) -> Tensor:
         """Return 2 φ' (x, rate/2)·v, (n, b)."""
         slope = self.profile(self._argument(x))[1]
+        # The gradient of φ(s) is φ' ∇s.
         return 2.0 * slope.unsqueeze(1) * directions.along(self._half_gradient(x))
 
     def jet(self, x: Tensor, directions: Directions) -> Jet:
         """Return φ, 2 φ' x·v and Σ_v 2 φ' |v|² + 4 φ'' (x·v)²; the v lie in space."""
         value, slope, bend = self.profile(self._argument(x))
+        # ∂_v s = 2 x·v and ∂_v² s = 2 |v|² for v in space, then the chain rule for φ(s).
         along = directions.along(x)
         curvature = 2.0 * slope * directions.squares(x).sum(1)
         curvature = curvature + 4.0 * bend * along.square().sum(1)
@@ -115,6 +118,7 @@ class Radial:
         square = self._argument(x)
         value, slope, bend = self.profile(square)
         dim = self.dim if self.partition is None else self.partition.dim
+        # Σ_i (2 φ' + 4 φ'' x_i²); without time, as here, s is |x|².
         return value, 2.0 * slope, 2.0 * dim * slope + 4.0 * bend * square
 
     def _argument(self, x: Tensor) -> Tensor:
@@ -129,6 +133,7 @@ class Radial:
     def _half_gradient(self, x: Tensor) -> Tensor:
         if x.shape[1] == self.dim:
             return x
+        # ∇s / 2 = (x, rate/2): one inner product with it covers directions in space and in time.
         return torch.cat([x[:, : self.dim], torch.full_like(x[:, self.dim :], 0.5 * self.rate)], 1)
 
 
@@ -147,6 +152,7 @@ class Affine:
 
     def slopes(self, x: Tensor, directions: Directions) -> Tensor:
         """Return weights·v, (n, b)."""
+        # The gradient is the same everywhere; only weighted directions differ between points.
         return directions.along(self.weights.unsqueeze(0)).expand(len(x), -1)
 
     def jet(self, x: Tensor, directions: Directions) -> Jet:
@@ -182,6 +188,7 @@ class Known:
         if self.diagonal is not None:
             if not isinstance(directions, Axes):
                 raise NotImplementedError("mixed derivatives of a function known by its diagonal")
+            # Along a multiple f e_i the second derivative is f² ∂_i².
             weights = directions.squares(x)
             with full_precision(x):
                 curvature = (weights * self.diagonal(x)[:, directions.index]).sum(1)
@@ -239,6 +246,7 @@ class Product:
         """Return the jet by the product rule."""
         a, b = self.first.jet(x, directions), self.second.jet(x, directions)
         slopes = a.value.unsqueeze(1) * b.slopes + b.value.unsqueeze(1) * a.slopes
+        # ∂²(ab) = a ∂²b + 2 ∂a ∂b + b ∂²a along each direction, then summed.
         cross = 2.0 * (a.slopes * b.slopes).sum(1)
         return Jet(a.value * b.value, slopes, a.value * b.curvature + cross + b.value * a.curvature)
 
@@ -257,6 +265,7 @@ def nested_slopes(field: Field, x: Tensor, directions: Directions) -> Tensor:
         first: Tensor = torch.func.jvp(field, (x,), (direction.expand_as(x),))[1]
         return first
 
+    # Directions as a batch: one call of the field for all of them.
     return torch.func.vmap(slope, in_dims=1, out_dims=1)(directions.vectors(x))
 
 
@@ -274,6 +283,7 @@ def nested_derivatives(field: Field, x: Tensor, directions: Directions) -> tuple
             first: Tensor = torch.func.jvp(field, (y,), (tangent,))[1]
             return first
 
+        # The outer jvp returns what it differentiates, too: the slope costs nothing more.
         first, second = torch.func.jvp(slope, (x,), (tangent,))[:2]
         return first, second
 

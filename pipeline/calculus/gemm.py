@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+# Only x86 builds of torch contain MKL: elsewhere torch's own choice stands.
 _IS_FASTER: bool = torch.backends.mkldnn.is_available() and torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
 # Multiplications of a product below which oneDNN's 10 µs a call are not won back.
 _LEAST = 2**20
@@ -59,6 +60,7 @@ def transposed_product(x: Tensor, y: Tensor) -> Tensor:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return x weightᵀ + bias, differentiable once; `functional.linear` under autocast."""
+    # A backward pass by hand is not autocast: it would meet tensors of both types.
     if torch.is_autocast_enabled(x.device.type):
         return functional.linear(x, weight, bias)
     result: Tensor = _Linear.apply(x, weight, bias)  # type: ignore[no-untyped-call]

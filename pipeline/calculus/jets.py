@@ -1,12 +1,12 @@
 """Collapsed Taylor jets of tanh networks: value, slopes along b directions, summed curvature.
 
 A jet of z along directions v in V is (z, S = sum over V of ∂_v² z, ∂_v z for v in V). Linear layers
-act on the parts alike, and for h = tanh z, with g = 1 - h²,
+act on each part in the same way, and for h = tanh z, with g = 1 - h²,
 
     S_h = g (S_z - 2 h sum_v (∂_v z)²),    ∂_v h = g ∂_v z,
 
-so the b second derivatives need one tensor, not b. Along basis vectors the slopes after the first
-linear layer are columns of its weight, shared by all points. Cost: b + 2 forward passes.
+so that the b second derivatives take one tensor, not b. Along basis vectors the slopes after the
+first linear layer are columns of its weight, shared by all points. Cost: b + 2 forward passes.
 
 Shapes: n points, m coordinates, b directions, k more for slopes only, w units; "1|n" is 1 where all
 points share. Between layers a jet is one tensor of planes (2 + b + k, n, w): z, S, slopes. A linear
@@ -40,6 +40,7 @@ def supports(network: object) -> bool:
     """Whether `network` is an `nn.Sequential` of Linear, then Tanh and Linear once or more."""
     if not isinstance(network, nn.Sequential) or len(network) < 3:
         return False
+    # By exact types: a subclass may compute something else.
     first, *others = (type(layer) for layer in network)
     pairs = [nn.Tanh, nn.Linear] * (len(network) // 2)
     return first in (nn.Linear, AxesLinear) and others == pairs
@@ -47,6 +48,7 @@ def supports(network: object) -> bool:
 
 def first_layer(layer: nn.Linear, x: Tensor, directions: Directions) -> tuple[Tensor, Tensor]:
     """Return its value W x + c at `x` (n, m), (n, w), and its slopes W v, (1|n, b, w)."""
+    # Under autocast by recorded operations: the first layer then rounds as in the network's pass.
     is_low = torch.is_autocast_enabled(x.device.type)
     if isinstance(layer, AxesLinear):
         if is_low:
@@ -72,11 +74,13 @@ def network_jet(
     v. Differentiable once (reverse mode) in them and the parameters; exact up to rounding.
     """
     b, each = first.shape[1], (len(value), -1, -1)
+    # Without `more` the slopes along axes stay one row for all points until the first tanh.
     slopes = first if more is None else torch.cat([first.expand(each), more.expand(each)], 1)
     layers = [layer for layer in network if isinstance(layer, nn.Linear)][1:]
     parameters = [p for layer in layers for p in (layer.weight, layer.bias)]
     device, dtype = value.device.type, value.dtype
     if torch.is_autocast_enabled(device):
+        # The layers below are not autocast: their inputs and parameters are converted here, once.
         dtype = torch.get_autocast_dtype(device)
     inputs = (value, slopes.transpose(0, 1), *parameters)
     through = _recorded if torch.compiler.is_compiling() else _TanhLayers.apply
@@ -107,6 +111,7 @@ class _ValueColumns(torch.autograd.Function):
         x, weight, index = ctx.saved_tensors
         grad_value, grad_columns = grads
         grad_weight = transposed_product(grad_value, x)
+        # Column i of W has its gradient from W x, and if it was picked, that of the copy as well.
         grad_weight.index_add_(1, index, grad_columns.T)
         grad_x = product(grad_value, weight.T) if ctx.needs_input_grad[0] else None
         grad_bias = grad_value.sum(0) if ctx.needs_input_grad[2] else None
@@ -131,6 +136,7 @@ def _recorded(
             planes = linear(torch.cat(parts), weight, None)
         value, curvature, slopes = planes[0], planes[1], planes[2:]
         if bias is not None:
+            # Derivatives do not see the bias, a constant: it belongs to the value's plane alone.
             value = value + bias
     return value[:, 0], curvature[:, 0], slopes[:, :, 0].T
 
@@ -155,9 +161,11 @@ class _TanhLayers(torch.autograd.Function):
         for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
             assert weight is not None
             inputs = value.new_empty(2 + len(slopes), *value.shape)
+            # Each part is written where the product reads it, without a concatenation afterwards.
             h = torch.tanh(value, out=inputs[0])
             g = 1.0 - h * h
             squares = slopes[:num_collapsed].square().sum(0)
+            # S_z becomes S_z - 2 h Σ (∂_v z)², the factor of g in S_h: saved for the gradient of g.
             curvature.addcmul_(h, squares, value=-2.0)
             torch.mul(g, curvature, out=inputs[1])
             torch.mul(g, slopes, out=inputs[2:])
@@ -176,6 +184,7 @@ class _TanhLayers(torch.autograd.Function):
         value, second, slopes = grads
         grad = torch.cat([value[None], second[None], slopes.T]).unsqueeze(-1)
         b, saved, of_parameters = ctx.num_collapsed, list(ctx.saved_tensors), list[Tensor | None]()
+        # The inputs are num_collapsed, value, slopes, then weight and bias of each pair in turn.
         has_bias = list(ctx.needs_input_grad[4::2])
         while saved:
             inputs, g, squares, curvature, slopes, weight = saved[-6:]
@@ -183,13 +192,17 @@ class _TanhLayers(torch.autograd.Function):
             of_weight = transposed_product(grad.flatten(0, 1), inputs.flatten(0, 1))
             of_bias = grad[0].sum(0) if has_bias.pop() else None
             of_parameters = [of_weight, of_bias, *of_parameters]
-            # From here on it is ours: by the jet of h, then in place by that of z.
+            # `grad` is our own tensor from here on: the gradient in the jet of h, and then, in
+            # place, that in the jet of z.
             grad = product(grad, weight.T)
             h, of_value, of_second, of_slopes = inputs[0], grad[0], grad[1], grad[2:]
+            # g is a factor of S_h and of each ∂_v h.
             of_g = (slopes * of_slopes).sum(0).addcmul_(curvature, of_second)
-            # g = 1 - h² and dh/dz = g.
+            # g = 1 - h², so dg/dh = -2h; h stands in S_h beside g, too. The product with g = dh/dz
+            # that z needs is taken below, for all planes at once.
             of_value.addcmul_(h, of_g, value=-2.0).addcmul_(g * squares, of_second, value=-2.0)
             grad *= g
+            # Slopes that all points share collect the gradients of all points.
             of_slopes = of_slopes.sum_to_size(slopes.shape)
             of_squares = (h * of_second).sum_to_size(squares.shape)
             of_slopes[:b].addcmul_(slopes[:b], of_squares, value=-4.0)

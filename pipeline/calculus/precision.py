@@ -7,7 +7,7 @@ from torch import Tensor
 def full_precision(like: Tensor) -> torch.autocast:
     """Return a context in which matrix products on the device of `like` are not autocast.
 
-    bfloat16 keeps eight bits. That is noise in a network, which training averages out; in the known
-    parts of an ansatz it is another equation: x·∇u of a log-density would be off by 0.2%.
+    bfloat16 keeps eight bits. In a network that is noise, which training averages out; in the known
+    parts of an ansatz it changes the equation: x·∇u of a log-density would be off by 0.2%.
     """
     return torch.autocast(like.device.type, enabled=False)

@@ -1,4 +1,4 @@
-"""What generates the samples of a data set, and what it has to say of their errors."""
+"""The interface of a generator: the samples of a data set, and estimates of their errors."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -56,9 +56,10 @@ class Generator(Protocol):
         alone does not fulfil it: an unresolved solution has little error in time. Solve the same
         function on a finer grid with a smaller step and compare at the stored points, times what
         that grid's own error takes from the difference; or solve it on a coarser one, whose
-        distance is larger than the error. Every sample counts: where that is dear, let something
-        cheap find the worst. State the cost. A test compares the estimate with the true error in
-        a dozen settings, unresolved ones among them (tests/unit/equations/test_stated_errors.py).
+        distance is larger than the error. Every sample counts: where a second solve of each is too
+        expensive, find the worst by a cheap criterion. State the cost. A test compares the estimate
+        with the true error in a dozen settings, unresolved ones among them
+        (tests/unit/equations/test_stated_errors.py).
         """
         ...
 

@@ -12,6 +12,7 @@ def resample(values: np.ndarray, num_points: int) -> np.ndarray:
     """
     before = values.shape[-1]
     modes = np.asarray(scipy.fft.rfft(values, norm="forward"))
+    # Where it is coarser: below num_points/2, at which the grid sees a cosine alone.
     kept = min(modes.shape[-1], (num_points + 1) // 2)
     out = np.zeros((*modes.shape[:-1], num_points // 2 + 1), dtype=complex)
     out[..., :kept] = modes[..., :kept]
@@ -32,6 +33,7 @@ def refine_linearly(values: np.ndarray, factor: int) -> np.ndarray:
     for axis in (1, 2):
         count = values.shape[axis]
         place = np.arange(factor * (count - 1) + 1) / factor
+        # The last node has no right neighbour: it is the right end of the interval before it.
         left = np.minimum(place.astype(int), count - 2)
         weight = np.expand_dims(place - left, tuple(range(1, 3 - axis)))
         values = np.take(values, left, axis) * (1 - weight) + (

@@ -1,6 +1,6 @@
 """What an estimator is, and the product rule that turns derivatives of N into those of A + B N.
 
-A module `pipeline.estimators.<kind>` exposes `build(config, problem, network) -> Estimator`.
+A module `pipeline.estimators.<kind>.estimator` has `build(config, problem, network) -> Estimator`.
 """
 
 from typing import Protocol
@@ -24,7 +24,7 @@ class Estimator(Protocol):
     """
 
     def draw(self, operator: Operator, generator: torch.Generator) -> Tensor | None:
-        """Return what is random of an estimate, drawn on the CPU; None if nothing is."""
+        """Return the random axes or directions of one estimate, drawn on the CPU, or None."""
         ...
 
     def __call__(self, u: Trial, x: Tensor, operator: Operator, drawn: Tensor | None) -> Terms:
@@ -48,23 +48,27 @@ def terms_along(
 ) -> Terms:
     """Return the terms of u, each sum over axes replaced by `scale` times one over `directions`.
 
-    The directions carry the root weights of the operator. By collapsed jets for a network that
-    allows them (b + 2 forward passes) and if `collapse`, otherwise by nested forward mode, which
-    gives the same numbers. What a known offset A contributes to the second-order term is exact
-    where A has closed derivatives and that term is one of axes: the estimate is then of B N alone.
+    The directions carry the root weights of the operator. Collapsed jets are used if `collapse`
+    and if the network allows them (b + 2 forward passes), otherwise nested forward mode, which
+    gives the same numbers. The second-order term of a known offset A is exact where A has closed
+    derivatives and there are no mixed derivatives: then only that of B N is estimated.
     """
     drift = None if operator.drift is None else operator.drift(x)
     n = _network_jet(u.network, x, directions, drift, collapse)
     value, slopes, second, along_drift = n.value, n.first, n.second, n.more
     if u.factor is not None:
+        # The product rule along each direction: ∂²(B N) = B ∂²N + 2 ∂B ∂N + N ∂²B.
         b = u.factor.jet(x, directions)
+        # From here on the terms are those of B N.
         value = b.value * n.value
         if operator.gradient_power is not None:
             slopes = b.value.unsqueeze(1) * n.first + n.value.unsqueeze(1) * b.slopes
         second = b.value * n.second + (2.0 * b.slopes * n.first).sum(1) + n.value * b.curvature
         if drift is not None and n.more is not None:
+            # w·∇(B N) = B w·∇N + N w·∇B.
             along_drift = b.value.unsqueeze(1) * n.more
             along_drift = along_drift + n.value.unsqueeze(1) * u.factor.slopes(x, drift)
+    # Before A is added, whose part may be exact and then has no factor.
     second = scale * second
     if u.offset is not None:
         value = value + u.offset(x)
@@ -79,6 +83,7 @@ def terms_along(
             along_drift = along_drift + u.offset.slopes(x, drift)
     gradient = None
     if operator.gradient_power is not None:
+        # From the slopes of all of u: a power of a sum cannot be put together from A and B N.
         gradient = scale * powers(slopes, operator.gradient_power).sum(1)
     return Terms(value, second, None if along_drift is None else along_drift.squeeze(1), gradient)
 
@@ -113,6 +118,7 @@ def require_squares(kind: str, operator: Operator) -> None:
     Raises:
         ConfigError: E |v·∇u|^p = Σ |∂_i u|^p holds for p = 2 only.
     """
+    # Cross terms v_i v_j u_i u_j have mean zero in a square; other powers mix the axes.
     if operator.gradient_power not in (None, 2.0):
         raise ConfigError(
             f"estimator.kind: expected sdgd, taylor, jet, double_backward or full (they take single"
@@ -139,5 +145,6 @@ def _network_jet(
         first, second = nested_derivatives(field, x, directions)
         more = None if drift is None else nested_slopes(field, x, drift)
         jet = NetworkJet(field(x), first, second.sum(1), more)
+    # The network may be in bfloat16; from here on it meets known parts, which are not.
     value, slopes, summed = (part.to(x.dtype) for part in jet[:3])
     return NetworkJet(value, slopes, summed, None if jet.more is None else jet.more.to(x.dtype))

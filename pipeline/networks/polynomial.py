@@ -24,12 +24,14 @@ class Polynomial(nn.Module):
         """Return P at the rows of `x` (n, m), shape (n,)."""
         if self.quadratic is None:
             return x @ self.linear + self.constant
+        # x·(M x + l) in one product with M.
         return ((x @ self.quadratic + self.linear) * x).sum(-1) + self.constant
 
     def gradient(self, x: Tensor) -> Tensor:
         """Return l + 2 M x, shape (n, m)."""
         if self.quadratic is None:
             return self.linear.expand(len(x), -1)
+        # M starts symmetric and gets symmetric steps only, up to rounding: (M + Mᵀ) x = 2 M x.
         return self.linear + 2.0 * (x @ self.quadratic)
 
     def diagonal(self, x: Tensor) -> Tensor:
@@ -53,12 +55,14 @@ class WithPolynomial(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the sum at the rows of `x` (n, m), shape (n, 1)."""
+        # In this form for models as a whole; ansätze take both parts apart (`parts`).
         total: Tensor = self.network(x) + self.polynomial(x).unsqueeze(-1)
         return total
 
 
 def parts(model: nn.Module) -> tuple[nn.Module, Polynomial | None]:
     """Return the network of a model and the polynomial beside it."""
+    # Estimators differentiate the bare network, and P in closed form.
     if isinstance(model, WithPolynomial):
         return model.network, model.polynomial
     return model, None

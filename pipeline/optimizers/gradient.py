@@ -29,6 +29,7 @@ class GradientDescent:
         """Move `model` by the gradient of the sum of `part` over the ranks; return that sum."""
         part.backward()  # type: ignore[no-untyped-call]
         loss = summed(model, part, world)
+        # The sum is the same on every rank, so that all of them take the step or none does.
         if math.isfinite(loss):
             self.optimizer.step()
             self.scheduler.step()
@@ -55,8 +56,11 @@ def summed(model: nn.Module, part: Tensor, world: World) -> float:
     """
     if world.size == 1:
         return part.item()
+    # Their sum over processes was taken in the backward pass (`AxisPartition`): once more would
+    # multiply it.
     own = divided_layers(model)
     parameters = [p for name, p in model.named_parameters() if p.requires_grad and name not in own]
+    # A parameter without a gradient still has its place: all ranks send tensors of one length.
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
     flat = torch.cat([*(g.flatten() for g in gradients), part.detach().reshape(1)])
     world.all_reduce(flat)

@@ -35,7 +35,7 @@ class Residual(Protocol):
     ) -> Tensor:
         """Return the loss of the run from the residual `free`, with its gradient.
 
-        Without a `source` that of the residual alone: no other estimate of it is multiplied.
+        Without a `source` it is the mean square of `free`, and not a product with other estimates.
         """
         ...
 

@@ -12,6 +12,7 @@ def late_cosine(step: int, first: int, num_steps: int) -> float:
     """Return 0 before the step `first`, and half a cosine over the steps from there."""
     if step < first:
         return 0.0
+    # The steps from `first` on, stretched to the length of the whole run.
     return cosine(num_steps * (step - first) / max(1, num_steps - first), num_steps)
 
 

@@ -1,11 +1,13 @@
 """Axes of space divided over processes: one's own part, sums over all, a linear layer of them.
 
-Every process holds the same points, but of each only the coordinates of its own axes, and with
-them the columns of the first layer and whatever belongs to an axis. What the axes add up to (|x|²,
-W x, a source term) is summed over the processes. Of such a sum each process keeps its share of the
-points, from where on it works alone: its part of the loss is that of these points. So the
-derivative of the loss in a sum is added over the processes, too, and each process gets the whole
-gradient of its own columns without any of them being sent.
+Every process holds the same points, but only the coordinates of its own axes, and with them the
+columns of the first layer and whatever else belongs to an axis. Sums over the axes (|x|², W x, a
+source term) are summed over the processes. Each process keeps the rows of such a sum for its share
+of the points, and from there on works alone: its part of the loss is that of these points. The
+derivative of the loss in a sum is therefore added over the processes, too, so that each process
+gets the whole gradient of its own columns without any of them being sent.
+
+Shapes: n points, k of them this process's share, w units.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,6 +38,7 @@ class AxisPartition:
         self._divides_points = True
 
     def __deepcopy__(self, memo: object) -> "AxisPartition":
+        # `add` stands for a process group, which a copy of a model goes on to share.
         return self
 
     def range_of(self, rank: int) -> tuple[int, int]:
@@ -50,6 +53,8 @@ class AxisPartition:
     @contextmanager
     def every_point(self) -> Iterator[None]:
         """Let `rows` return all points on every process, without gradients, within the block."""
+        # With gradients every process would have the loss of all points, and the sum over
+        # processes would count it `size` times.
         before, self._divides_points = self._divides_points, False
         try:
             yield
@@ -85,14 +90,18 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, part: Tensor, add: Callable[[Tensor], object], rows: slice) -> Tensor:
         ctx.add, ctx.rows, ctx.shape, ctx.dtype = add, rows, part.shape, part.dtype
+        # A copy, because `add` works in place; in bfloat16 a sum of many parts would lose bits.
         low = part.dtype in (torch.bfloat16, torch.float16)
         total = part.to(torch.float32 if low else part.dtype, copy=True).contiguous()
         add(total)
+        # A slice would keep the sum over all points alive for the backward pass.
         return total[rows].clone() if rows != slice(None) else total
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         (grad,) = grads
+        # A process knows the derivative in its own rows only; with zeros elsewhere the sum over
+        # processes is the whole.
         total = torch.zeros(ctx.shape, device=grad.device, dtype=grad.dtype)
         total[ctx.rows] = grad
         ctx.add(total)
@@ -100,9 +109,9 @@ class _Sum(torch.autograd.Function):
 
 
 class AxesLinear(nn.Linear):
-    """The columns of W x + c for the axes of `shard`; W x is summed over the processes.
+    """W x + c with the columns of W for the own axes of `partition`; W x is summed over processes.
 
-    `weight` is (w, number of own axes), different everywhere; `bias` is the same in all processes.
+    `weight` is (w, number of own axes) and differs between processes; `bias` is the same in all.
     """
 
     def __init__(
@@ -114,6 +123,7 @@ class AxesLinear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """Return W x + c for this process's share of the points, from own coordinates `x`."""
         total = self.partition.rows(torch.nn.functional.linear(self.own(x), self.weight))
+        # After the sum: the bias counts once, not once a process.
         return total + self.bias
 
     def own(self, x: Tensor) -> Tensor:

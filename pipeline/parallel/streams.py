@@ -13,6 +13,7 @@ import numpy as np
 class Stream(IntEnum):
     """What the random numbers of a PINN run are for: from (seed, stream, *index)."""
 
+    # A stream is drawn from the number; the name may change.
     MODEL = 0
     POINTS = 1
     AXES = 2
@@ -51,6 +52,7 @@ def of_sample(seed: int, index: int) -> np.random.Generator:
 
 def of_modes(seed: int, kx: int, ky: int) -> np.random.Generator:
     """Return the generator of the Fourier modes (k_x, k_y, ·) of a flow's initial field."""
+    # Spawn keys are non-negative: 0, 1, -1, 2, -2, ... become 0, 2, 3, 4, 5, ...
     key = tuple(2 * abs(k) + (k < 0) for k in (kx, ky))
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 

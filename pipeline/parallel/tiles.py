@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pipeline.parallel.generators import tile_generator
 
+# Small draws keep one stream: tiles pay where drawing all columns on every process is expensive.
 ONE_STREAM, TILE = 16_384, 4096
 
 
@@ -27,6 +28,7 @@ def normal_columns(
     """
     last, where = num_columns if last is None else last, generator.device
     if num_columns <= ONE_STREAM:
+        # All columns, also those of others: generators must stay alike on every process.
         every = torch.randn(num_rows, num_columns, generator=generator, device=where, dtype=dtype)
         return every[:, first:last]
     stream = draw_stream(generator)
@@ -41,6 +43,7 @@ def normal_columns(
 
 def draw_stream(generator: torch.Generator) -> int:
     """Return a number that names the tiles' streams of one draw, from `generator`."""
+    # Within int64, torch's widest integer type.
     return int(torch.randint(2**62, (), generator=generator, device=generator.device))
 
 

@@ -1,12 +1,15 @@
 """What problems, estimators and training agree on.
 
-An equation L u = f is made of few terms. Along axes i = 0 .. d-1 of space the second-order term
-Σ_i a_i(x) ∂_i²u and the gradient term Σ_i |∂_i u|^p, which cost d directions and so are estimated;
-mixed derivatives Σ_ij a_ij ∂_i∂_j u, a_ij = Σ_k σ_ik σ_jk, are second derivatives along the k
-columns of σ(x), which take the place of the axes; along one direction w(x) the drift w·∇u (time
-derivatives belong to it), which is computed. A problem says by its `Operator` which of them it has
-and puts the residual together from `Terms`; an estimator returns exactly those and knows nothing
-else of the problem.
+An equation L u = f has few terms:
+
+- the second-order term Σ_i a_i(x) ∂_i²u and the gradient term Σ_i |∂_i u|^p, sums over the axes
+  i = 0 .. d-1 of space: they take derivatives in d directions and so are estimated;
+- in place of the first, mixed derivatives Σ_ij a_ij ∂_i∂_j u with a_ij = Σ_k σ_ik σ_jk: second
+  derivatives along the columns σ_k(x), which then stand where the axes do;
+- the drift w·∇u along one direction w(x), time derivatives included, which is computed exactly.
+
+A problem says by its `Operator` which terms it has and computes the residual from `Terms`; an
+estimator returns exactly those and knows nothing else of the problem.
 
 Shapes: n points, m coordinates (d of space, then time where there is time).
 """
@@ -44,6 +47,7 @@ class Operator:
     partition: AxisPartition | None = None
 
     def __post_init__(self) -> None:
+        # Directions √a_i e_i serve both terms: weights would enter the gradient term as well.
         assert self.root_weights is None or self.gradient_power is None
         assert self.root_weights is None or self.partition is None
         others = (self.root_weights, self.gradient_power, self.partition)
@@ -59,8 +63,10 @@ class Operator:
         """Return √a_i(x) e_i for the axes in `index` (b,), or σ_k(x) for those columns."""
         if self.mixed_roots is not None:
             columns = self.mixed_roots(x, index)
+            # σ has no row for time: a direction in space has component 0 there.
             return Dense(torch.nn.functional.pad(columns, (0, x.shape[1] - self.dim)))
         if self.partition is not None:
+            # The problem's a_i are 1 here, so that directions have no factors.
             return OwnAxes(index, partition=self.partition)
         return Axes(index, None if self.root_weights is None else self.root_weights(x, index))
 
@@ -98,6 +104,7 @@ class Trial:
 
     def plus(self, part: Function) -> "Trial":
         """Return A + B (N + P) for a known P = `part`: N stays the network, B P joins A."""
+        # A + B (N + P) = (A + B P) + B N.
         known = part if self.factor is None else Product(self.factor, part)
         offset = known if self.offset is None else Sum(self.offset, known)
         return Trial(self.network, offset, self.factor)
@@ -114,10 +121,10 @@ class Reference(NamedTuple):
 
 
 class Problem(Protocol):
-    """A boundary-value problem on one device, `pipeline.problems.<kind>.Problem`.
+    """A boundary-value problem on one device, `pipeline.problems.<kind>.problem.Problem`.
 
-    Built of (configuration, device, dtype). `num_inputs` is m; `radius` is the size of a typical
-    point; residuals over `residual_scale` are of order one for a network of order one.
+    Built from (configuration, device, dtype). `num_inputs` is m; `radius` is the size of a typical
+    point; residuals divided by `residual_scale` are of order one for a network of order one.
     """
 
     num_inputs: int
@@ -138,7 +145,7 @@ class Problem(Protocol):
         ...
 
     def source(self, x: Tensor) -> Tensor:
-        """Return what of the equation depends on the points alone, (n,)."""
+        """Return the source term f(x), (n,)."""
         ...
 
     def residual(self, x: Tensor, terms: Terms, source: Tensor) -> Tensor:
@@ -150,7 +157,7 @@ class Problem(Protocol):
         ...
 
     def trivial(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a and b, both (n,): the best of the a + C b is what is known without learning."""
+        """Return a and b, both (n,): the trivial predictor is a + C b with the best constant C."""
         ...
 
     def ray(self, radius: Tensor, generator: torch.Generator) -> Tensor:

@@ -11,10 +11,10 @@ from pipeline.problems.base import Reference, Trial
 
 
 class Evolution(ABC):
-    """An initial or terminal value problem; the ansatz A + B N has the prescribed values A.
+    """An initial or terminal value problem; A of the ansatz A + B N has the prescribed values.
 
-    Times lie in (0, `final_time`); `shown_time` is the one at which u is most interesting: the end
-    where it is not prescribed.
+    Times lie in (0, `final_time`); reports show u at `shown_time`, the end of the interval
+    where u is not prescribed.
     """
 
     final_time: float = 1.0
@@ -51,6 +51,7 @@ class Evolution(ABC):
 
     def ray(self, radius: Tensor, generator: torch.Generator) -> Tensor:
         """Return points at `shown_time` along a random direction, up to the typical radius."""
+        # On the CPU, where the generator is, so that the ray is the same on every device.
         direction = torch.randn(self.dim, generator=generator, dtype=self.dtype).to(self.device)
         space = radius[:, None] * direction * (self.radius / direction.norm())
         return torch.cat([space, torch.full_like(radius, self.shown_time)[:, None]], 1)
@@ -75,6 +76,7 @@ class Evolution(ABC):
 
     def points(self, space: Tensor, time: Tensor) -> Tensor:
         """Return (n, d+1) points on the problem's device."""
+        # Time last: `Operator`, networks and estimators know it by its place.
         return torch.cat([space, time], 1).to(self.device)
 
     def time_direction(self, x: Tensor) -> Directions:

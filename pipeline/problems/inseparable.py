@@ -34,8 +34,8 @@ _BLOCK, _MOST = 2**17, 2**24
 class Inseparable(ABC):
     """The boundary-value problem of one configuration on one device, or on the axes of a partition.
 
-    Points then are (n, own axes and the neighbours that the last of them needs), and what is
-    computed of them belongs to this process's share of the points (see `shard`).
+    With a `partition` points have shape (n, own axes + neighbours that the last of them needs), and
+    results are those of this process's share of the points (`pipeline.parallel.axes`).
     `amplitude` is the size of Σ at a typical point: u = amplitude q N.
     """
 
@@ -56,6 +56,7 @@ class Inseparable(ABC):
         self.device = device
         self.dtype = dtype
         self.coefficients = draw_coefficients(config, self.num_coefficients)
+        # All are drawn everywhere, and the slice ends with them: the last axes begin no term.
         own = self.coefficients[self.partition.first : self.partition.last]
         self._c = torch.from_numpy(own).to(device, dtype)
         self.operator = Operator(self.dim, partition=partition)
@@ -112,6 +113,7 @@ class Inseparable(ABC):
 
     def ray(self, radius: Tensor, generator: torch.Generator) -> Tensor:
         """Return the points at `radius` along a random direction, the last on the sphere."""
+        # A point of the ball, whose direction is uniform.
         direction = self.sample(1, generator)
         ray: Tensor = radius[:, None] * direction / self.distance(direction)
         return ray
@@ -126,21 +128,25 @@ class Inseparable(ABC):
         return {"coefficients": torch.from_numpy(self.coefficients)}
 
     def summed(self, x: Tensor, inner: Callable[[Tensor, Tensor], tuple[Tensor, ...]]) -> Tensor:
-        """Return the sums over all i of k sums over some i, (k, n): block by block, in cache.
+        """Return k sums over i at each point, (k, n), added up in blocks that stay in cache.
 
         `inner` is called with some points (r, w + bodies - 1) and the c (w,) of w consecutive i;
-        it returns k tensors (r,).
+        it returns the k sums over those i, tensors (r,).
         """
         block = _BLOCK if is_eager_on_cpu(x) else _MOST
+        # Blocks of about `block` numbers: as many axes as fit, then as many points.
         width = max(1, min(block, len(self._c)))
         coefficients = torch.split(self._c, width)
         rows = []
         for points in torch.split(x, max(1, block // width)):
             parts = [
+                # The terms of w axes reach into the next `bodies - 1` coordinates. Those at the end
+                # begin no term, so that there may be one start more than blocks of coefficients.
                 torch.stack(inner(points[:, i : i + len(c) + self.config.bodies - 1], c))
                 for i, c in zip(range(0, x.shape[1], width), coefficients, strict=False)
             ]
             rows.append(parts[0] if len(parts) == 1 else torch.stack(parts).sum(0))
+        # Points first, because `rows` shares them out.
         total: Tensor = self.partition.rows(torch.cat(rows, 1).T)
         return total.T
 
@@ -174,10 +180,12 @@ def ball(
     generator is and moved to `device`, where sums over processes are taken.
     """
     last = min(partition.last + num_neighbours, partition.dim)
+    # A normal vector over its length is uniform on the sphere.
     x = normal_columns(num_points, partition.dim, generator, dtype, partition.first, last).to(
         device
     )
     square = torch.linalg.vector_norm(x[:, : partition.num_axes], dim=1).square_()
+    # Complete on every process: each scales its coordinates of all points.
     length = partition.total(square).sqrt()[:, None]
     where = generator.device
     radius = torch.rand(num_points, 1, generator=generator, device=where, dtype=dtype).to(device)

@@ -32,6 +32,7 @@ class ProblemKind(Kind):
     @property
     def is_mixed(self) -> bool:
         """Return whether the equation has mixed derivatives."""
+        # A coefficient of zero leaves an equation without mixed derivatives.
         return bool(self.mixed_by) and bool(getattr(self, self.mixed_by))
 
     def baseline(self) -> str:

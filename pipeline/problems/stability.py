@@ -27,6 +27,7 @@ class Stability:
 
     def weight(self, radius: Tensor) -> Tensor:
         """Return h at `radius` (n,) in [0, 1], in float64."""
+        # r = 0 has no logarithm, and h = 0 there.
         r = radius.double().clamp(torch.finfo(torch.float64).tiny, 1.0)
         return (_part(r, 2, self.dim - 3) - _part(r, 4, self.dim - 5) / 3.0) / (2.0 * self.dim)
 

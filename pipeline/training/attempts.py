@@ -1,13 +1,13 @@
-"""Which failures of a training process are worth another attempt, and the one line of the others.
+"""Which failures of a training process are worth another attempt; one line to tell of the others.
 
     <folder>/error.txt       the error that no retry can cure: its type, and its line
     <folder>/failed.json     the line of the last failure that was tried again, and the snapshot
     <folder>/traceback.txt   of the failure that ended the run, for whoever looks for a defect
 
-Training is a function of configuration, seed and step: what fails in our own process fails again
-at the same step. Another attempt may help where the world failed: a lost process or node, a
-connection, a file system for a moment. Even that is given up if it fails alike without a snapshot
-in between.
+Training is a function of configuration, seed and step, so a failure in our own process comes again
+at the same step. Another attempt may help where something outside failed: a lost process or node, a
+connection, a file system for a moment. Even that is given up if the same failure comes again
+without a snapshot in between.
 """
 
 import errno
@@ -25,6 +25,7 @@ from pipeline.runtime import disk
 from pipeline.training.saved import snapshot
 
 _ERROR, _FAILED, _TRACEBACK = "error.txt", "failed.json", "traceback.txt"
+# What a network file system or a connection raises while a server is away.
 _PASSING = (errno.EIO, errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.ENOTCONN)
 # How the backends of process groups tell that another rank has gone.
 _LOST = ("gloo", "nccl", "connection closed", "connection reset", "cuda error")
@@ -44,6 +45,7 @@ def is_over(folder: Path) -> bool:
 def give_up(folder: Path, error: PipelineError) -> bool:
     """Have the run end with `error`; return whether it is the first one of all processes."""
     try:
+        # Exclusively: of several processes that fail, the first one's error is told.
         with (folder / _ERROR).open("x", encoding="utf-8") as file:
             file.write(f"{type(error).__name__}\n{error}")
     except FileExistsError:
@@ -56,6 +58,7 @@ def give_up(folder: Path, error: PipelineError) -> bool:
 def note(folder: Path, name: str, error: Exception) -> None:
     """Note an unforeseen failure of a process; give the run up unless another attempt may help."""
     failed = {"line": brief(error), "snapshot": snapshot.stamp(folder)}
+    # The same line after the same snapshot: the last attempt has gained nothing.
     if is_passing(error) and _last(folder) != failed:
         with suppress(OSError), disk.replacing(folder / _FAILED) as temporary:
             temporary.write_text(json.dumps(failed), encoding="utf-8")
@@ -71,6 +74,7 @@ def is_passing(error: BaseException) -> bool:
     """Return whether `error` may be gone at the next attempt: not of our process's own making."""
     if isinstance(error, ConnectionError | TimeoutError | torch.distributed.DistError):
         return True
+    # A RuntimeError, too, but of our own: the same step takes the same memory again.
     if isinstance(error, torch.OutOfMemoryError):
         return False
     if isinstance(error, OSError):
@@ -84,6 +88,7 @@ def raise_foreseen(folder: Path) -> None:
         kind, _, text = (folder / _ERROR).read_text(encoding="utf-8").partition("\n")
     except FileNotFoundError:
         return
+    # The disk was too full for the error itself.
     if not text:
         raise disk.full(folder)
     raise getattr(errors, kind)(text)

@@ -38,6 +38,7 @@ Workers = Annotated[Processes | _Range, WrapValidator(_check_workers)]
 class TrainSettings(Frozen):
     """What every training run needs."""
 
+    # Samples of a step and their sum do not depend on them, but for rounding.
     neutral: ClassVar[frozenset[str]] = frozenset(
         {"num_workers", "checkpoint_every", "evaluate_every"}
     )

@@ -1,10 +1,10 @@
 """End training when the held-out residual has stopped falling, on every rank at the same step.
 
 All ranks sum up the same bits and so come to the same answer; each keeps the best state of its
-model. What is kept and what is waited for are two things: the model kept is that of the least
-residual, while patience counts the evaluations since the last fall that was large enough, so that
-small steps down add up. A fall is held against the standard error of the paired difference over
-the groups of points: the noise that both evaluations share does not hide it.
+model. Two criteria are kept apart: the model kept is that of the least residual, while patience
+counts the evaluations since the last fall that was large enough, so that small falls add up. A fall
+is compared with the standard error of the paired difference over the groups of points: noise that
+both evaluations share cancels in it.
 """
 
 import math
@@ -20,7 +20,7 @@ from pipeline.training.task import Task
 
 
 class EarlyStopping:
-    """Follows the held-out residual of `task`; without settings that ask for it, does nothing."""
+    """Follows the held-out residual of `task`; does nothing if the settings do not ask for it."""
 
     def __init__(self, task: Task, settings: TrainSettings, world: World, name: str) -> None:
         self._task, self._world, self._name = task, world, name
@@ -52,11 +52,14 @@ class EarlyStopping:
                 f"runs.{self._name}: step {step}: expected a finite held-out residual, got"
                 f" {float(squares.mean())}; lower train.learning_rate"
             )
+        # Any smaller residual is kept, however small the fall.
         if self._best is None or squares.mean() < self._best.mean():
             self._best, self._best_step = squares, step
             state = self._task.model.state_dict()
+            # Copies: a state dictionary refers to the parameters, which the next step changes.
             self._best_model = {key: value.detach().clone() for key, value in state.items()}
         if self._mark is None or has_fallen(self._mark, squares, self._settings.min_delta):
+            # The next fall is measured from here, not from the least residual.
             self._mark, self._waited = squares, 0
         elif step > self._settings.min_steps:
             self._waited += 1
@@ -110,5 +113,6 @@ def has_fallen(before: Tensor, now: Tensor, min_delta: float) -> bool:
     error of their difference over the groups.
     """
     fall, error = mean_and_error(before - now)
+    # A fraction of the root, for mean squares; an unbiased mean square may be negative.
     wanted = (1.0 - (1.0 - min_delta) ** 2) * max(float(before.mean()), 0.0)
     return fall > max(wanted, error)

@@ -29,11 +29,13 @@ class Ending:
         """Return whether all ranks stop now, after `num_steps` steps; False without a `stop`."""
         if self._stop is None or num_steps < self._next:
             return False
+        # Rank 0 alone fills it in, so that the sum over ranks is its answer.
         answer = torch.zeros(1, dtype=torch.int64, device=self._device)
         if self._world.rank == 0 and not self._stop():
             answer += self._pause(num_steps)
         self._world.all_reduce(answer)
         pause = int(answer.item())
+        # All ranks know when to ask next: between the questions a step needs no message.
         self._next = num_steps + pause
         return pause == 0
 

@@ -1,4 +1,4 @@
-"""The training loop on one rank: pure but for what `checkpoint` and `report` do."""
+"""The training loop on one rank; it writes nothing itself: `checkpoint` and `report` do."""
 
 import math
 import time
@@ -112,6 +112,7 @@ def train(
     saved = _Saved(model, optimizer, stopping, checkpoint)
     history, first = saved.load()
     clock = _Clock(history.elapsed_s)
+    # The loss costs nothing to record, unlike an evaluation.
     log_every = max(1, settings.evaluate_every // _POINTS_PER_EVALUATION)
     ending = Ending(stop, world, model)
     is_active = world.rank == 0 or task.is_divided
@@ -119,6 +120,7 @@ def train(
     for step in range(first + 1, task.num_steps + 1):
         if stopping.is_over:
             break
+        # Between steps, where the state of every rank is that of the same step.
         if ending.is_here(step - 1 - first):
             if is_active:
                 saved.save(step - 1, history)
@@ -126,6 +128,7 @@ def train(
                 f"runs.{name}: stopped after step {step - 1} of {task.num_steps}"
                 " before the job's time limit"
             )
+        # Of the step alone: evaluations send tensors, too.
         before = world.num_bytes
         loss = optimizer.update(task, Batch(step - 1, world))
         history.num_bytes = world.num_bytes - before
@@ -135,22 +138,28 @@ def train(
                 " lower train.learning_rate"
             )
         evaluate = step % settings.evaluate_every == 0 or step == task.num_steps
+        # On all ranks: each evaluates its groups of held-out points.
         residual = stopping.look(step) if evaluate else {}
+        # The others only take part in steps and in the held-out residual.
         if not is_active:
             continue
         history.loss.add(loss)
         history.elapsed_s = clock.elapsed()
+        # `look` has just been asked: a run that stops early ends with this step, and writes all of
+        # it.
         at_end = stopping.is_over or step == task.num_steps
         if step % log_every == 0 or at_end:
             history.write_loss(step, task.epoch(step))
         if evaluate:
             history.write(step, task.epoch(step), "held_out", residual)
             history.write(step, task.epoch(step), "test", task.evaluate(model))
+            # Evaluations count as time of training.
             history.elapsed_s = clock.elapsed()
         if world.rank == 0 and (evaluate or clock.due()):
             report(_progress(task, step, first, loss, history, clock))
         if step % settings.checkpoint_every == 0 or at_end:
             saved.save(step, history)
+    # After the last snapshot, which has the state of the last step and the best model beside it.
     stopping.restore()
     history.outcome = stopping.outcome()
     return history
@@ -209,6 +218,7 @@ def _progress(
     task: Task, step: int, first: int, loss: float, history: History, clock: _Clock
 ) -> Progress:
     clock.reported = time.perf_counter()
+    # Of this start alone: another machine may have taken the steps before.
     seconds_per_step = clock.here() / (step - first)
     return Progress(
         step=step,
@@ -225,6 +235,7 @@ def _pack(history: History) -> dict[str, Any]:
     return {
         "rows": [list(row) for row in history.rows],
         "loss": asdict(history.loss),
+        # The outcome is missing: it is that of the early stopping, which has a state of its own.
         "elapsed_s": history.elapsed_s,
         "num_bytes": history.num_bytes,
     }

@@ -1,4 +1,4 @@
-"""The mean of the losses of successive steps, with what the noise of single steps leaves of it."""
+"""The mean of the losses of successive steps, and its standard error from the noise of steps."""
 
 import math
 from dataclasses import dataclass

@@ -54,6 +54,7 @@ def run(job: Job, run: Run, *, store: Path | None, ray_address: str = "") -> Non
     """
     assert job.state is not None
     limit = time_limit.of_this_job()
+    # The record tells what was asked for; the workers get a path that they can follow.
     asked, run = run, _resolved(run)
     digest = _digest(run, job.seed, job.source, store)
     running = job.running(asked, digest=digest, files=outputs.FILES)
@@ -115,12 +116,14 @@ def _fit(job: TrainingJob, num_gpus: int, limit: TimeLimit | None) -> None:
                 break
             except (ray.exceptions.RayError, ray.train.TrainingFailedError) as error:
                 attempts.raise_foreseen(job.folder)
+                # The attempts have gained steps: they are counted anew.
                 if snapshot.stamp(job.folder) != before:
                     continue
                 raise TrainingError(
                     f"runs.{job.name}: workers failed {MAX_FAILURES + 1} times in a row:"
                     f" {attempts.why(job.folder, error)}"
                 ) from error
+    # Errors that end all ranks together are left in the folder, and Ray sees workers that succeed.
     attempts.raise_foreseen(job.folder)
 
 
@@ -133,6 +136,7 @@ def _trainer(job: TrainingJob, num_gpus: int, limit: TimeLimit | None) -> Any:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
+    # Ray would go on from its own record of an earlier attempt.
     shutil.rmtree(job.folder / "ray", ignore_errors=True)
     resources, backend = _resources(job.run.train.min_workers, num_gpus)
     return TorchTrainer(
@@ -174,10 +178,12 @@ def _work(config: dict[str, Any]) -> None:
 
     job: TrainingJob = config["job"]
     limit: TimeLimit | None = config["limit"]
+    # Ray restarts workers whatever has failed: where no retry cures it they return at once.
     if attempts.is_over(job.folder):
         return
     device = ray.train.torch.get_device()
     if device.type == "cpu":
+        # A worker reserves one core.
         torch.set_num_threads(1)
     stop = limit.is_near if limit else None
     try:

@@ -47,6 +47,7 @@ def build_task(job: TrainingJob, device: torch.device, world: World) -> Task:
     """Return the task of `job`, its model as at step 0."""
     task: Task = implementation_of_stage(job.run).build(job.run, job.seed, device, job.store, world)
     if job.run.initial_checkpoint is not None:
+        # A snapshot, if there is one, replaces these weights afterwards.
         load_initial(job.run.initial_checkpoint, job.run, task.model)
     return task
 
@@ -99,6 +100,7 @@ def work(
         progress.write(job.progress, progress.line(job.name, now))
         publish(now)
 
+    # Only a range leaves open how many there are.
     if world.rank == 0 and job.run.train.min_workers < job.run.train.max_workers:
         workers = f"{world.size} of {job.run.train.max_workers} workers"
         progress.write(job.progress, f"{job.name}: {workers}")
@@ -113,6 +115,7 @@ def work(
         report=report,
         stop=stop,
     )
+    # Where each rank holds some axes all evaluate together, and rank 0 reports.
     if world.rank and not task.is_divided:
         return
     final, prediction = task.final(task.model), task.prediction(task.model)
@@ -120,6 +123,7 @@ def work(
         return
     model: dict[str, Tensor] = task.model.state_dict()
     if isinstance(snapshots, DividedSnapshots):
+        # Rank 0 has its own columns alone; the last snapshot has those of all.
         model = snapshots.whole_model()
     _finish(job, task, history, model, final, prediction)
 
@@ -132,6 +136,7 @@ def _finish(
     final: dict[str, float],
     prediction: dict[str, np.ndarray],
 ) -> None:
+    # Without early stopping there is no outcome, and all steps were taken.
     num_steps = history.outcome.get("stopped_at_step", task.num_steps)
     if num_steps < task.num_steps:
         progress.write(
@@ -151,6 +156,7 @@ def _finish(
         **final,
         **history.outcome,
         "samples_per_second": samples / history.elapsed_s,
+        # By the whole model's sizes: a divided layer of the task is narrower.
         "num_parameters": sum(model[name].numel() for name, _ in task.model.named_parameters()),
         "training_s": history.elapsed_s,
         "all_reduce_bytes_per_step": history.num_bytes,

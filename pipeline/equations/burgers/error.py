@@ -39,9 +39,11 @@ def estimate(inputs: np.ndarray, targets: np.ndarray, num_steps: int, solve: Sol
     if inputs.shape[-1] < _FEWEST_POINTS or num_steps < _FEWEST_STEPS:
         return _finer_distance(inputs, targets, num_steps, solve)
     distance = _coarser_distance(inputs, targets, num_steps, solve)
+    # Stable: samples at equal distance keep their order, whatever the algorithm.
     order = np.argsort(-distance, kind="stable")
     found = np.full(len(inputs), np.nan)
     size = max(2, -(-len(inputs) // _GROUP))
+    # Failed coarser solves are at infinity, and so the first of the order.
     first = max(size, int(np.isinf(distance).sum()))
     groups = [order[:first], *(order[at : at + size] for at in range(first, len(order), size))]
     largest = -np.inf
@@ -64,6 +66,7 @@ def in_time(inputs: np.ndarray, targets: np.ndarray, num_steps: int, solve: Solv
             finer = solve(inputs, _finer_steps(num_steps))
         except SolverError:
             return float("inf")
+    # Richardson: half the step leaves 2^-4 of the error, so that the difference is the rest of it.
     return float(relative(targets - finer, finer).max() / (1 - 2.0**-etdrk.ORDER))
 
 
@@ -72,6 +75,7 @@ def _coarser_distance(
 ) -> np.ndarray:
     """Return the distance of each sample to the coarser solve, (n,); infinite where it failed."""
     try:
+        # Half the points and, rounded up, half the steps.
         found = solve(resample(inputs, inputs.shape[-1] // 2), -(-num_steps // 2))
     except SolverError:
         return np.full(len(inputs), np.inf)
@@ -86,6 +90,7 @@ def _finer_distance(
     Where even the finer grid is too coarse, both solutions are wrong, and however close they are,
     the highest quarter of its modes is not small: the error is at least of that size.
     """
+    # On very few points twice as many are still few: the finer grid has at least 64.
     factor = 2 * -(-_FEWEST_POINTS // inputs.shape[-1])
     try:
         found = solve(resample(inputs, factor * inputs.shape[-1]), _finer_steps(num_steps))

@@ -56,6 +56,7 @@ class Burgers:
         λ_k = 25((2πk)² + 25)^(-1), ξ and η standard normal, drawn in the order of k: the same
         `rng` on another grid gives the same function with more or fewer modes.
         """
+        # Without k = N/2, whose sine vanishes on the grid.
         count = (self.num_points + 1) // 2 - 1
         xi = rng.standard_normal((count, 2))
         scale = _AMPLITUDE * (self._frequency[1 : count + 1] ** 2 + _INVERSE_LENGTH**2) ** (
@@ -72,7 +73,7 @@ class Burgers:
         """Return u(·, T) for inputs (n, 1, N), in float64, to O(time_step⁴).
 
         With `adaptive`, modes that have decayed below rounding are not computed (see
-        solvers.resolution); without it all N/3 are. The two agree to about 1e-13.
+        `spectral.resolution`); without it all N/3 are. The two agree to about 1e-13.
 
         Raises:
             SolverError: the time step is too large and the solution diverged.
@@ -88,6 +89,7 @@ class Burgers:
         kept = etdrk.kept_modes(self.num_points)
         linear = -self.viscosity * self._frequency**2
         modes = np.asarray(scipy.fft.rfft(rows, norm="forward"))
+        # Above N/3 the truncated nonlinearity has no modes: what is left is u_t = ν u_xx.
         modes[:, kept:] *= np.exp(linear[kept:] * self.final_time)
         modes[:, :kept] = resolution.integrate(
             modes[:, :kept],
@@ -129,11 +131,14 @@ class Burgers:
     ) -> str:
         """Return in what the estimated `error` of one sample lies, and what lowers it."""
         steps = self._num_steps
+        # More than half of the error is one of the time step.
         if 2 * burgers_error.in_time(inputs, targets, steps, self._solve_elsewhere) > error:
+            # At fourth order each halving takes a factor of 16 off.
             halvings = math.ceil(math.log2(error / tolerance) / etdrk.ORDER)
             step = self.final_time / steps / 2**halvings
             return f"in time; use a smaller time_step ({step:.2g})"
         # What resolves the shocks of these inputs to 1e-5: one point for each ν of length.
+        # A power of two, for fast transforms, and at least a doubling.
         points = 2 ** math.ceil(math.log2(max(2 * self.num_points, 1 / self.viscosity)))
         viscosity = max(1 / self.num_points, 2 * self.viscosity)
         grid = f"a finer grid ({points}) or " if points <= _MOST_POINTS else ""
@@ -145,6 +150,7 @@ class Burgers:
 
     def _solve_elsewhere(self, inputs: np.ndarray, num_steps: int) -> np.ndarray:
         """Return u(·, T) on the grid of `inputs`, (n, 1, any N), after `num_steps` steps."""
+        # The inputs hold the whole function: on another grid it is the same one.
         there = Burgers(self._problem, inputs.shape[2:])
         return there.solve(inputs, self.final_time / num_steps)
 
@@ -196,6 +202,7 @@ def cole_hopf(inputs: np.ndarray, viscosity: float, time: float, refinement: int
     modes = np.zeros((*inputs.shape[:-1], len(frequency)), dtype=complex)
     modes[..., : num_points // 2 + 1] = refinement * np.asarray(scipy.fft.rfft(inputs))
     integral = np.zeros_like(modes)
+    # ∫u₀ is periodic because u₀ has mean zero.
     integral[..., 1:] = modes[..., 1:] / (1j * frequency[1:])
     potential = scipy.fft.irfft(integral, fine) / (-2 * viscosity)
     # A constant factor of φ cancels in φ_x/φ; this one keeps it below 1.

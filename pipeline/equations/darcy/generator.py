@@ -12,10 +12,10 @@ from pipeline.equations.refinement import refine_linearly, relative
 
 # Samples solved together: converged ones drop out, and memory stays a few grids times this.
 _SAMPLES = 16
-# The error is told by the same field on spacings so many times smaller, ...
+# The error is estimated from the same field on spacings this many times smaller, ...
 _REFINEMENT = 2
-# ... to a few per cent: the relative residual of the correction at a contrast of 4, inversely as
-# the contrast above that. A residual is large where a is, an error where a is small.
+# ... to a few per cent. This is the relative residual of the correction up to a contrast of 4, and
+# it falls as 1/contrast beyond: a residual is large where a is large, an error where a is small.
 _CORRECTION, _CONTRAST = 0.1, 4.0
 
 
@@ -32,7 +32,7 @@ class Darcy:
     Fields have shape (n, 1, N1, N2); the nodes include the boundary, where u is exactly 0. The
     published sets instead sample cell centres and interpolate with splines, which smears the jumps
     of a and leaves u ≠ 0 at the edge. Scheme: 5 points, arithmetic means of a on the faces (see
-    darcy), solved to `tolerance`; since a jumps, u is first-order accurate.
+    `solver`), solved to `tolerance`; since a jumps, u is first-order accurate.
     """
 
     num_inputs = num_targets = 1
@@ -62,6 +62,7 @@ class Darcy:
     def _field(self, rng: np.random.Generator, refinement: int) -> np.ndarray:
         """Return the field of `rng` on spacings `refinement` times smaller: the same function."""
         modes = np.zeros([refinement * (n - 1) + 1 for n in self.grid])
+        # The same draws on the finer grid, whose further modes stay zero.
         modes[: self.grid[0], : self.grid[1]] = self._scale * rng.standard_normal(self.grid)
         # DCT-I doubles all but the first and last term of the sum along each axis.
         for axis in range(2):
@@ -114,6 +115,7 @@ class Darcy:
         there is the interpolated one and a correction that is small, so that a few iterations give
         its first digit.
         """
+        # As many nodes at a time as in `solve`.
         size = _SAMPLES // _REFINEMENT**2
         parts = [slice(at, at + size) for at in range(0, len(inputs), size)]
         return np.concatenate([self._some_errors(targets[part], streams[part]) for part in parts])
@@ -127,9 +129,11 @@ class Darcy:
         spacing = 1 / (fine.shape[1] - 1), 1 / (fine.shape[2] - 1)
         gap = np.zeros_like(fine)
         inner = (slice(None), slice(1, -1), slice(1, -1))
+        # A (start + correction) = 1, so that the correction solves A c = 1 - A start.
         gap[inner] = 1 - solver.apply(solver.face_coefficients(fine), spacing, start[inner])
         correction, _ = solver.solve(fine, gap, tolerance=self._correction_tolerance)
         nodes = (slice(None), slice(None, None, _REFINEMENT), slice(None, None, _REFINEMENT))
+        # First order: half the spacing leaves half the error, and the distance is the other half.
         return 2 * relative(correction[nodes], (start + correction)[nodes])
 
     def remedy(
@@ -139,6 +143,7 @@ class Darcy:
         residual = float(np.sqrt((self.residual(inputs, targets) ** 2).mean()))
         if residual > error / 4:
             return f"in the linear system; use a smaller problem.tolerance ({tolerance / 10:.1g})"
+        # At first order the spacing has to fall as the error.
         finer = [(n - 1) * math.ceil(error / tolerance) + 1 for n in self.grid]
         return f"in space; use a finer grid ({finer}) or a smaller high / low"
 
@@ -148,6 +153,7 @@ def _spectrum(grid: tuple[int, ...], smoothness: float, inverse_length: float) -
     first, second = np.meshgrid(*(np.arange(n) for n in grid), indexing="ij")
     squared = np.pi**2 * (first**2 + second**2) + inverse_length**2
     scale = inverse_length ** (smoothness - 1) * squared ** (-smoothness / 2)
+    # cos πkx has the mean square ½ for k > 0, and 1 for k = 0.
     scale *= np.where(first > 0, np.sqrt(2), 1) * np.where(second > 0, np.sqrt(2), 1)
     scale[0, 0] = 0
     return np.asarray(scale)

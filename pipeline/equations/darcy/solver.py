@@ -46,6 +46,7 @@ def solve(
     interior, iterations = _conjugate_gradients(faces, spacing, right, tolerance, max_iterations)
     solution = np.zeros(coefficient.shape)
     solution[:, 1:-1, 1:-1] = interior
+    # The recurrence's residual drifts away from the true one by rounding, so it is computed anew.
     gap = _norm(right - apply(faces, spacing, interior))
     # Rounding may leave the true residual slightly above the recurrence's.
     if not (gap <= 2 * tolerance * _norm(right)).all():
@@ -81,9 +82,11 @@ def apply(
     for axis, (face, h) in enumerate(zip((first, second), spacing, strict=True), start=1):
         widths = [(0, 0), (0, 0), (0, 0)]
         widths[axis] = (1, 1)
+        # Zeros around the interior are the boundary values.
         flux = np.diff(np.pad(u, widths), axis=axis)
         flux *= face
         flux /= -h * h
+        # The difference of the fluxes at both faces of a node.
         out += np.diff(flux, axis=axis)
     return out
 
@@ -99,6 +102,7 @@ def _conjugate_gradients(
     eigenvalues = _laplacian_eigenvalues(right.shape[1:], spacing)
     solution = np.zeros_like(right)
     target = tolerance * _norm(right)
+    # f = 0 is solved by 0, and its relative residual would divide by zero.
     active = np.flatnonzero(target > 0)
     first, second = (face[active] for face in faces)
     u, r = solution[active], right[active]
@@ -110,6 +114,7 @@ def _conjugate_gradients(
             solution[active[done]] = u[done]
             keep = ~done
             active, first, second = active[keep], first[keep], second[keep]
+            # Every sample has a recurrence of its own, so that the others do not notice.
             u, r, p, rz = u[keep], r[keep], p[keep], rz[keep]
         if not len(active):
             return solution, iteration
@@ -127,6 +132,7 @@ def _conjugate_gradients(
 def _laplacian_eigenvalues(shape: tuple[int, ...], spacing: tuple[float, float]) -> np.ndarray:
     """Return the eigenvalues of the 5-point Laplacian with zero boundary values: (N1-2, N2-2)."""
     lines = [
+        # sin(πki) is an eigenvector of the second difference, with 4 sin²(πkh/2)/h².
         (2 * np.sin(np.pi * np.arange(1, n + 1) / (2 * (n + 1))) / h) ** 2
         for n, h in zip(shape, spacing, strict=True)
     ]
@@ -135,6 +141,7 @@ def _laplacian_eigenvalues(shape: tuple[int, ...], spacing: tuple[float, float])
 
 def _precondition(r: np.ndarray, eigenvalues: np.ndarray) -> np.ndarray:
     """Return the solution of the constant-coefficient problem for every right-hand side."""
+    # The sine transform has zero boundary values, as the interior problem does.
     modes = scipy.fft.dstn(r, type=1, axes=(1, 2))
     modes /= eigenvalues
     return np.asarray(scipy.fft.idstn(modes, type=1, axes=(1, 2), overwrite_x=True))

@@ -27,6 +27,7 @@ class Companion:
         # The grid does not depend on the number of ranks, and so does no estimate.
         self._size = max(n for n in range(1, self.comm.size + 1) if self.num_points % n == 0)
         works = self.comm.rank < self._size
+        # The split is collective: ranks without a part of the grid get a group that is not used.
         part = self.comm.Split(0 if works else 1, self.comm.rank)
         self.solver = NavierStokes(part, self.num_points, fine.viscosity) if works else None
         self.kept = etdrk.kept_modes(self.num_points)
@@ -34,6 +35,7 @@ class Companion:
     def restrict(self, state: np.ndarray) -> np.ndarray:
         """Return the modes of a state of the fine grid that the coarser grid has, as its state."""
         wavenumbers = np.rint(np.fft.fftfreq(self.num_points, 1 / self.num_points)).astype(int)
+        # Negative wave numbers lie at the end of an axis: taken modulo its length below.
         rows = wavenumbers[abs(wavenumbers) < self.kept]
         sent = []
         for rank in range(self.comm.size):
@@ -42,6 +44,7 @@ class Companion:
             place = mine % self.fine.num_points - self.fine.fft.spectral_slice.start
             block = state[:, (rows % self.fine.num_points)[:, None], place[None, :], : self.kept]
             sent.append(np.ascontiguousarray(block))
+        # Both grids divide k_y over ranks, but into slabs of other widths: all trade columns.
         received = self.comm.alltoall(sent)
         if self.solver is None:
             return np.zeros(1, dtype=complex)
@@ -54,7 +57,7 @@ class Companion:
         return out
 
     def advance(self, state: np.ndarray, interval: float, num_steps: int) -> bool:
-        """Advance `state` in place by `interval` in `num_steps` steps; return whether it exists."""
+        """Advance `state` in place by `interval` in `num_steps` steps; tell if it is finite."""
         diverged = False
         if self.solver is not None:
             try:
@@ -62,6 +65,7 @@ class Companion:
                 self.solver.advance(state, coefficients, num_steps)
             except SolverError:
                 diverged = True
+        # All ranks hear of a failure, those without a part of the grid as well.
         return not any(self.comm.allgather(diverged))
 
     def distance(self, fine: np.ndarray, coarser: np.ndarray) -> float:
@@ -70,6 +74,7 @@ class Companion:
         kx, ky, kz = self.fine.wavenumbers
         beyond = (abs(kx) >= self.kept) | (abs(ky) >= self.kept) | (kz >= self.kept)
         density = self.fine.multiplicity * (abs(fine) ** 2).sum(axis=0)
+        # By Parseval: norms are sums of squares over modes.
         gap = float((density * beyond).sum())
         if self.solver is not None:
             apart = self.solver.multiplicity * (abs(shared - coarser) ** 2).sum(axis=0)
@@ -106,4 +111,6 @@ def error(distance: float, num_points: int, num_steps: int) -> float:
     """
     in_time = (num_steps / coarser_steps(num_steps)) ** etdrk.ORDER - 1
     in_space = (num_points / coarser_points(num_points)) ** etdrk.ORDER - 1
+    # The smaller ratio makes the larger estimate. For one step the companion takes three, more than
+    # the flow: hence the absolute value.
     return distance / min(abs(in_time), in_space)

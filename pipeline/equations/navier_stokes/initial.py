@@ -49,6 +49,7 @@ def random_field(
     wanted = shells**4.0 * np.exp(-2 * (shells / peak_wavenumber) ** 2) * (shells < kept)
     wanted *= energy / wanted.sum()
     found = solver.spectrum(modes)
+    # Each shell gets its energy exactly: random draws would leave the fluctuation of few modes.
     scale = np.sqrt(np.divide(wanted, found, out=np.zeros_like(found), where=found > 0))
     modes *= scale[solver.shell()] * solver.resolved
     return modes
@@ -59,6 +60,7 @@ def _line(seed: int, kx: int, ky: int, count: int) -> np.ndarray:
     rng = of_modes(seed, kx, ky)
     draws = rng.standard_normal((count, 3, 2))
     line = np.asarray((draws[..., 0] + 1j * draws[..., 1]).T)
+    # Of k and -k exactly one has (k_x, k_y) below (0, 0), in lexicographic order.
     if (kx, ky) < (0, 0):
         # At k_z = 0 the mode at -k is on the grid too, and must be the conjugate.
         mirror = of_modes(seed, -kx, -ky)

@@ -70,6 +70,7 @@ class NavierStokes:
     def project(self, modes: np.ndarray) -> np.ndarray:
         """Return P û = û - k (k·û)/|k|² in place, modes beyond the truncation set to 0."""
         modes *= self.resolved
+        # The gradient part of û is its component along k.
         along = self.divergence(modes) * self._inverse_k_squared
         for component, k in zip(modes, self.wavenumbers, strict=True):
             component -= k * along
@@ -90,6 +91,7 @@ class NavierStokes:
         """Return P (u × ω)^, a new array: the right-hand side without viscosity. Collective."""
         u, v, w = self.to_physical(state)
         a, b, c = self.to_physical(self.curl(state))
+        # The rotational form: three fields and three vorticities back, three products forward.
         return self.from_physical(np.stack([v * c - w * b, w * a - u * c, u * b - v * a]))
 
     def step_coefficients(self, time_step: float) -> etdrk.Coefficients:
@@ -111,13 +113,15 @@ class NavierStokes:
             etdrk.advance(state, c, self.advection, num_steps)
         except SolverError as error:
             problem = str(error)
-        # A rank that left alone would leave the others waiting for ever.
+        # A rank that left alone would leave the others waiting for ever. The largest text is a
+        # message if there is one: no message is empty.
         problem = max(self.comm.allgather(problem))
         if problem:
             raise SolverError(problem)
 
     def budget(self, state: np.ndarray) -> Budget:
         """Return the averages of a state, the same on every rank. Collective."""
+        # ⟨|ω|²⟩ = Σ |k|² |û|² because û is solenoidal.
         square = self.multiplicity * (abs(state) ** 2).sum(axis=0)
         sums = np.array([square.sum(), (self.k_squared * square).sum()]) / 2
         energy, enstrophy = np.sum(self.comm.allgather(sums), axis=0)
@@ -140,6 +144,7 @@ class NavierStokes:
 
         Shells beyond N/3 are cut by the cube of kept modes. Collective.
         """
+        # Parseval with coefficients normalised by 1/N: the sum over modes is the mean ½⟨|u|²⟩.
         density = self.multiplicity * (abs(state) ** 2).sum(axis=0) / 2
         shells = np.bincount(self.shell().ravel(), density.ravel(), minlength=self.num_shells)
         return np.asarray(np.sum(self.comm.allgather(shells), axis=0))

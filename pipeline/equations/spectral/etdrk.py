@@ -9,6 +9,7 @@ import scipy.fft
 from pipeline.errors import SolverError
 
 ORDER = 4
+# The trapezoidal rule on a circle converges geometrically: these reach rounding.
 _CONTOUR_POINTS = 64
 
 Nonlinearity = Callable[[np.ndarray], np.ndarray]
@@ -81,6 +82,7 @@ def integrate(
 
 def count_steps(final_time: float, time_step: float) -> int:
     """Return the least number of equal steps, none longer than `time_step`, to `final_time`."""
+    # Rounding of a quotient that is whole must not add a step.
     return max(1, int(np.ceil(final_time / time_step * (1 - 1e-12))))
 
 
@@ -118,18 +120,22 @@ def _take_steps(
     seen_as = c.half.dtype
 
     def n(values: np.ndarray) -> np.ndarray:
+        # Arithmetic sees real pairs, the nonlinearity sees complex coefficients.
         return nonlinearity(values.view(complex)).view(seen_as)
 
     u = state.view(seen_as)
     half, a, b = (np.empty_like(u) for _ in range(3))
     for _ in range(num_steps):
+        # Cox and Matthews' stages, with E = e^{z/2} and Q = `stage`: a = E u + Q N(u).
         n_u = n(u)
         np.multiply(c.half, u, out=half)
         np.multiply(c.stage, n_u, out=a)
         a += half
+        # b = E u + Q N(a).
         n_a = n(a)
         np.multiply(c.stage, n_a, out=b)
         b += half
+        # c = E a + Q (2 N(b) - N(u)), put together in b.
         n_b = n(b)
         n_a += n_b
         np.multiply(2, n_b, out=b)
@@ -137,6 +143,7 @@ def _take_steps(
         b *= c.stage
         a *= c.half
         b += a
+        # u = e^z u + `first` N(u) + `middle` (N(a) + N(b)) + `last` N(c).
         n_c = n(b)
         u *= c.full
         for value, weight in ((n_u, c.first), (n_a, c.middle), (n_c, c.last)):

@@ -38,6 +38,7 @@ class SlabFFT:
                     f" {self.num_ranks} ranks, got {grid[axis]} points; use a number of ranks"
                     " that divides it"
                 )
+        # Of a real field the other half are conjugates.
         all_modes = grid[2] // 2 + 1
         self.num_kept = all_modes if num_kept is None else num_kept
         if not 1 <= self.num_kept <= all_modes:
@@ -69,6 +70,7 @@ class SlabFFT:
 
         The factor 1/N is applied here and nowhere else. Collective.
         """
+        # Truncated before the other axes are transformed and traded.
         modes = np.asarray(scipy.fft.rfft(values, axis=2, norm="forward"))[..., : self.num_kept]
         modes = np.asarray(scipy.fft.fft(modes, axis=1, norm="forward"))
         modes = self._to_columns(modes)
@@ -89,6 +91,7 @@ class SlabFFT:
         if self.num_ranks == 1:
             return rows
         parts = rows.reshape(self._rows, self.num_ranks, self._columns, self.num_kept)
+        # The one packing copy: rank by rank, the columns that it will own.
         sent = np.ascontiguousarray(parts.transpose(1, 0, 2, 3))
         # What rank s sends are its planes of axis 0, so the received blocks lie in order.
         received = np.empty_like(sent)
@@ -99,6 +102,7 @@ class SlabFFT:
         """Return (n0/P, n1, m) from (n0, n1/P, m): the inverse of `_to_columns`."""
         if self.num_ranks == 1:
             return columns
+        # Axis 0 is whole here: the planes of each rank already lie together.
         sent = np.ascontiguousarray(columns)
         received = np.empty(
             (self.num_ranks, self._rows, self._columns, self.num_kept), dtype=columns.dtype

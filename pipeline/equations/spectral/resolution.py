@@ -8,6 +8,8 @@ import scipy.fft
 
 from pipeline.equations.spectral import etdrk
 
+# Relative to a row's largest mode, about rounding; the margin is for modes that grow before the
+# next check.
 _NEGLIGIBLE = 1e-14
 _MARGIN = 1.5
 _CHECK_EVERY = 8
@@ -53,13 +55,16 @@ def integrate(
     state = np.array(state, dtype=complex, order="C")
     done = 0
     while done < num_steps:
+        # With one grid there is nothing to choose.
         count = min(_CHECK_EVERY, num_steps - done) if len(levels) > 1 else num_steps
         chosen = _choose(state, [level.kept for level in levels])
+        # Rows on one grid are advanced together.
         for index in np.unique(chosen):
             level, rows = levels[index], np.flatnonzero(chosen == index)
             part = np.ascontiguousarray(state[rows, : level.kept])
             etdrk.advance(part, level.coefficients, level.nonlinearity, count)
             state[rows, : level.kept] = part
+            # The modes beyond were not advanced.
             state[rows, level.kept :] = 0
         done += count
     return state
@@ -82,6 +87,7 @@ def _levels(
     levels = []
     for size in reversed(sizes):
         kept = etdrk.kept_modes(size)
+        # The step is the same on every grid: grids differ in space alone.
         c = etdrk.paired(etdrk.coefficients(linear[:kept], step))
         levels.append(_Level(kept, c, nonlinearity(size)))
     return levels
@@ -91,6 +97,8 @@ def _choose(state: np.ndarray, kept: list[int]) -> np.ndarray:
     """Return for each row the first level with 1.5 times its significant modes, or the last."""
     magnitude = np.abs(state)
     significant = magnitude > _NEGLIGIBLE * magnitude.max(axis=1, keepdims=True)
+    # argmax finds the first True, from the high end.
     highest = state.shape[1] - np.argmax(significant[:, ::-1], axis=1)
     needed = np.where(significant.any(axis=1), _MARGIN * highest, 1)
+    # Rows that need more than the finest grid keeps take the finest.
     return np.minimum(np.searchsorted(kept, needed), len(kept) - 1)

@@ -1,8 +1,8 @@
 """The choice of an estimator by dimension, width and a short measurement.
 
-Without variance the loss is that of the exact residual, so the exact operator is taken wherever it
-applies and a step costs at most `max_slowdown` times one with sampled axes: up to `sampled_axes`
-dimensions by all axes, else through the Gram matrix. What is left is SDGD.
+An exact operator adds no variance to the loss, so it is taken wherever it applies and a step costs
+at most `max_slowdown` times one with sampled axes: up to `sampled_axes` dimensions from all axes,
+above that through the Gram matrix. Otherwise the choice is SDGD.
 """
 
 from collections.abc import Mapping
@@ -39,8 +39,10 @@ def candidates(settings: config.Auto, problem: Problem, network: nn.Module) -> C
     dim = problem.operator.dim
     axes = SDGD(kind="sdgd", sampled_axes=min(settings.sampled_axes, dim))
     found: Candidates = {"sdgd": (axes, sdgd.build(axes, problem, network))}
+    # Up to there SDGD takes all axes and is exact, so that there is nothing to compare.
     if dim > settings.sampled_axes:
         gram = ExactGram(kind="exact_gram")
+        # Its `build` knows for which networks and operators it is exact, and refuses the others.
         with suppress(ConfigError):
             found["exact_gram"] = (gram, exact_gram.build(gram, problem, network))
     return found

@@ -37,6 +37,7 @@ class DoubleBackward:
         assert drawn is not None
         axes = drawn.to(x.device)
         scale = operator.num_directions / len(axes)
+        # Points are leaves of a graph of their own: all derivatives go through it.
         x = x.detach().requires_grad_()
         with torch.enable_grad():
             value = u(x)
@@ -46,9 +47,11 @@ class DoubleBackward:
             directions = operator.along(x.detach(), axes)
             if isinstance(directions, Dense):
                 vectors = directions.rows.unbind(1)
+                # vᵀ H v, by the derivative of v·∇u with v held fixed.
                 rows = [(_product(gradient, v, x) * v).sum(1) for v in vectors]
                 second = scale * torch.stack(rows, 1).sum(1)
             else:
+                # A reverse pass returns a whole row of the Hessian, of which one entry is wanted.
                 rows = [_slope(gradient[:, axis], x)[:, axis] for axis in axes]
                 squares = directions.squares(x.detach())
                 second = scale * (torch.stack(rows, 1) * squares).sum(1)
@@ -56,11 +59,13 @@ class DoubleBackward:
         if operator.drift is not None:
             drift = operator.drift(x.detach()).along(gradient).squeeze(1)
         power = operator.gradient_power
+        # `axes` index the gradient: its term excludes weights and mixed derivatives (`Operator`).
         slopes = None if power is None else scale * powers(gradient[:, axes], power).sum(1)
         return Terms(value, second, drift, slopes)
 
 
 def _slope(values: Tensor, x: Tensor) -> Tensor:
+    # Each value depends on its own point alone: row i of the sum's gradient is that of value i.
     return torch.autograd.grad(values.sum(), x, create_graph=True)[0]
 
 

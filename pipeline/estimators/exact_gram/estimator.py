@@ -62,9 +62,11 @@ class ExactGram:
         network, dim = u.network, operator.dim
         assert isinstance(network, nn.Sequential) and isinstance(network[0], nn.Linear)
         weight = network[0].weight
+        # The factor of W Wᵀ and its gradient take products of h² d, which pay if d is well above h.
         if dim <= 2 * len(weight):
             return terms_along(u, x, operator, operator.every_direction(x), 1.0)
         bare = operator.drift is None and operator.gradient_power is None and u.offset is None
+        # Then x·∇N is all that the product rule needs: this serves divided axes, too.
         if bare and isinstance(u.factor, Radial) and u.factor.dim == weight.shape[1]:
             return _radial_terms(network, u.factor, x)
         axes = Axes(torch.arange(dim, device=x.device))
@@ -72,18 +74,23 @@ class ExactGram:
         b = _one(x, dim) if u.factor is None else u.factor.jet(x, axes)
         # Extra directions: ∇B, ∇A where the gradient term needs it, and the drift.
         known = [b.slopes] if a is None or operator.gradient_power is None else [b.slopes, a.slopes]
+        # Known slopes are those in space; the network's coordinates may have time behind them.
         more = [torch.nn.functional.pad(v, (0, x.shape[1] - dim)).unsqueeze(1) for v in known]
         drift = None if operator.drift is None else operator.drift(x)
         if drift is not None:
             more.append(drift.vectors(x).expand(len(x), -1, -1))
         value = linear(x, weight, network[0].bias)
+        # The columns of L stand for the images W v of h directions, the same at all points.
         start = gram_factor(weight[:, :dim]).T.unsqueeze(0)
         extra = Dense(torch.cat(more, 1)).through(weight)
         jet = collapsed.network_jet(network, value, start, extra)
         assert jet.more is not None
+        # Columns of `along` are slopes along ∇B, along ∇A if it was needed, and last along the
+        # drift.
         n, first, second = (part.to(x.dtype) for part in jet[:3])
         along = jet.more.to(x.dtype)
 
+        # Δ(B N) = B ΔN + 2 ∇B·∇N + N ΔB.
         total = b.value * second + 2.0 * along[:, 0] + n * b.curvature
         value = b.value * n
         if a is not None:
@@ -108,6 +115,7 @@ def _radial_terms(network: nn.Sequential, factor: Radial, x: Tensor) -> Terms:
     else:
         value, partition = linear(x, layer.weight, layer.bias), None
     start = gram_factor(layer.weight, partition).T.unsqueeze(0)
+    # W x is the image of the direction x itself: its slope is x·∇N.
     image = value if layer.bias is None else value - layer.bias
     jet = collapsed.network_jet(network, value, start, image.unsqueeze(1))
     assert jet.more is not None
@@ -125,6 +133,7 @@ def _drift(
     u: Trial, x: Tensor, drift: Axes | Dense, n: Tensor, factor: Tensor, along: Tensor
 ) -> Tensor:
     """Return w·∇u by the product rule, (n,)."""
+    # w·∇(A + B N) = B w·∇N + N w·∇B + w·∇A.
     total = factor * along
     for known, times in ((u.factor, n), (u.offset, None)):
         if known is not None:
@@ -145,7 +154,8 @@ def _square(n: Tensor, first: Tensor, along: Tensor, a: Jet | None, b: Jet) -> T
 def gram_factor(weight: Tensor, partition: AxisPartition | None = None) -> Tensor:
     """Return L (h, h) with L Lᵀ = W Wᵀ for W = `weight` (h, d), whatever its rank.
 
-    Where the axes are divided `weight` has the columns of `shard`, and W Wᵀ is summed over all.
+    Where the axes are divided `weight` has the columns of the own ones of `partition`, and W Wᵀ is
+    summed over the processes.
     Differentiable once in W for functions of L Lᵀ: L = W Q with Q (d, h) orthonormal and spanning
     the rows of W; a change of Q at fixed W Wᵀ is a rotation of L, so that Q may be held fixed.
     """
@@ -159,6 +169,7 @@ def _gram(weight: Tensor) -> Tensor:
     gram = weight.new_zeros(len(weight), len(weight))
     for first in range(0, len(weight), _ROWS):
         rows = slice(first, first + _ROWS)
+        # The Gram matrix is symmetric; the rest of it would double the products.
         gram[rows, : rows.stop] = product(weight[: rows.stop], weight[rows]).T
     return gram
 
@@ -170,9 +181,11 @@ def _roots(gram: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     By Cholesky; by eigenvectors, if G is not positive definite to `eps`. An operation of its own:
     which of them it is depends on the numbers, and a compiled function must not.
     """
+    # Both factorisations read the lower triangle alone.
     factor, failed = torch.linalg.cholesky_ex(gram)
     if int(failed):
         values, vectors = torch.linalg.eigh(gram)
+        # G was formed in the type of the weights: smaller eigenvalues are its rounding.
         kept = values > eps * len(gram) * values[-1]
         roots = torch.where(kept, values.clamp_min(0.0).sqrt(), 0.0)
         factor = vectors * roots
@@ -185,6 +198,7 @@ def _roots(gram: Tensor, eps: float) -> tuple[Tensor, Tensor]:
 
 @_roots.register_fake
 def _like_roots(gram: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    # All that a compiler sees of the operation: shapes and types.
     return torch.empty_like(gram), torch.empty_like(gram)
 
 
@@ -195,6 +209,7 @@ class _GramFactor(torch.autograd.Function):
     def forward(ctx: Any, weight: Tensor, partition: AxisPartition | None) -> Tensor:
         gram = _gram(weight)
         if partition is not None:
+            # W Wᵀ is a sum over axes, so over the processes that hold them.
             partition.add(gram)
         factor, inverse = _roots(gram.double(), torch.finfo(weight.dtype).eps)
         ctx.save_for_backward(weight, inverse)
@@ -205,11 +220,12 @@ class _GramFactor(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        # L = W Q and Qᵀ = L⁻¹ W.
         weight, inverse = ctx.saved_tensors
         (grad,) = grads
         if ctx.partition is not None:
+            # Each process has the part of the loss at its own points.
             grad = grad.contiguous()
             ctx.partition.add(grad)
+        # dL = dW Q, so the gradient in W is that in L times Qᵀ = L⁻¹ W.
         change = (grad.double() @ inverse).to(weight.dtype)
         return product(change, weight.T), None

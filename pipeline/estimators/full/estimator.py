@@ -36,12 +36,14 @@ class Full:
         second, gradient = torch.zeros_like(x[:, 0]), torch.zeros_like(x[:, 0])
         every = torch.arange(operator.num_directions, device=x.device)
         for axes in torch.split(every, self.chunk):
+            # Nothing is random within a chunk: no generator's state has to be kept for it.
             parts = checkpoint(
                 _sums, u, x, operator, axes, use_reentrant=False, preserve_rng_state=False
             )
             second, gradient = second + parts[0], gradient + parts[1]
         drift = None
         if operator.drift is not None:
+            # One direction a point: outside the loop over axes.
             drift = nested_slopes(u, x, operator.drift(x)).squeeze(1)
         return Terms(u(x), second, drift, None if operator.gradient_power is None else gradient)
 

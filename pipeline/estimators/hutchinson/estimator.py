@@ -24,11 +24,12 @@ def build(config: config.Hutchinson, problem: Problem, network: nn.Module) -> Es
 
 @dataclass(frozen=True)
 class Hutchinson:
-    """Mean over directions v with E v vᵀ = 1 of vᵀ σᵀ H σ v and of (v·∇u)²: unbiased; σ may be √a.
+    """Mean of vᵀ σᵀ H σ v and of (v·∇u)² over directions v with E v vᵀ = 1: unbiased.
 
-    Rademacher signs see the diagonal of the Hessian exactly and err by its off-diagonal part only;
-    normal directions err by both. Collapsed Taylor mode, as for axes; but the first layer takes b d
-    products a unit instead of a gather, and n b d where the weights a depend on the point.
+    σ is √a for weights, 1 for the Laplacian. Rademacher signs give the diagonal of the Hessian
+    exactly and err by its off-diagonal part only; normal directions err by both. Collapsed Taylor
+    mode, as for axes; but the first layer takes b d products a unit instead of a gather, and n b d
+    where the weights a depend on the point.
     Reference: Hu, Shi, Karniadakis, Kawaguchi, Hutchinson trace estimation (2023).
     """
 
@@ -39,6 +40,8 @@ class Hutchinson:
         """Return the directions (b, k) of an estimate."""
         shape = (self.num_directions, operator.num_directions)
         if self.distribution == "rademacher":
+            # Signs are exact in every type; normal numbers are drawn in the widest and rounded
+            # later.
             return 2.0 * torch.randint(0, 2, shape, generator=generator) - 1.0
         return torch.randn(shape, generator=generator, dtype=torch.float64)
 
@@ -58,9 +61,11 @@ def directed_terms(u: Trial, x: Tensor, operator: Operator, drawn: Tensor) -> Te
     rows = drawn.to(x).unsqueeze(0)
     if operator.mixed_roots is not None:
         columns = torch.arange(operator.num_mixed, device=x.device)
+        # σ v: E σ v vᵀ σᵀ = σ σᵀ = a, the matrix of the second-order term.
         rows = rows @ operator.mixed_roots(x, columns)
     elif operator.root_weights is not None:
         every = torch.arange(operator.dim, device=x.device)
         rows = rows * operator.root_weights(x, every).unsqueeze(1)
+    # Directions lie in space: their component in time, the last coordinate, is zero.
     rows = torch.nn.functional.pad(rows, (0, x.shape[1] - operator.dim))
     return terms_along(u, x, operator, Dense(rows), 1.0 / len(drawn))

@@ -38,6 +38,8 @@ class SDGD:
 
 def draw_axes(dim: int, num_axes: int, generator: torch.Generator) -> Tensor:
     """Return `num_axes` distinct axes (b,) int64 on the CPU; every subset is equally likely."""
+    # Without replacement: b = d then gives every axis once, and the variance is below that of b
+    # independent draws.
     return torch.randperm(dim, generator=generator)[:num_axes]
 
 
@@ -67,6 +69,7 @@ def sampled_terms(
     if not torch.compiler.is_compiling():
         _check_axes(axes, operator.num_directions)
     directions = operator.along(x, axes.to(x.device))
+    # Each axis is drawn with probability b/d.
     scale = operator.num_directions / len(axes)
     return terms_along(u, x, operator, directions, scale, collapse=collapse)
 

@@ -2,9 +2,9 @@
 
 STDE (Shi, Hu, Lin, Kawaguchi, NeurIPS 2024) pushes random jets through the network; with its
 sparse directions these are basis vectors drawn without replacement, shared by the batch, and the
-sum is scaled by d/b. That is the law of SDGD's index sets, so the two estimate the same numbers;
-they differ by the way of differentiation (STDE: one jet a direction; here: one collapsed jet for
-all). Its dense directions are `hutchinson`.
+sum is scaled by d/b. SDGD's index sets have the same distribution, so the two estimates agree; they
+differ in how they differentiate (STDE: one jet a direction; here: one collapsed jet for all).
+STDE's dense directions are the estimator `hutchinson`.
 """
 
 from torch import nn

@@ -58,6 +58,7 @@ class FNO(nn.Module):
         for i, (spectral, pointwise) in enumerate(zip(self.spectral, self.pointwise, strict=True)):
             v = spectral(v) + pointwise(v)
             if i < last:
+                # Not after the last layer: the projection has a nonlinearity of its own.
                 v = gelu(v)
         output: Tensor = self.project(gelu(self.hidden(v)))
         return output.movedim(-1, 1)
@@ -67,6 +68,7 @@ def _coordinates(fields: Tensor) -> Tensor:
     """Return the coordinates j/N of every point, (B, *grid, num_axes)."""
     grid = fields.shape[2:]
     axes = [torch.arange(n, device=fields.device, dtype=fields.dtype) / n for n in grid]
+    # Added by the network and not by the data: any resolution gets the same coordinates.
     mesh = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
     return mesh.expand(len(fields), *mesh.shape)
 
@@ -90,6 +92,7 @@ class SpectralConv(nn.Module):
         self.modes, self.width = modes, width
         shape = (2 * modes[0], modes[1]) if len(modes) == 2 else modes
         # (*frequencies, C_in, re|im, C_out)
+        # Real and imaginary part beside each other: one real product with the matrix gives both.
         self.weight = nn.Parameter(torch.rand(*shape, width, 2, width) / width**2)
 
     def forward(self, v: Tensor) -> Tensor:
@@ -138,9 +141,11 @@ def _mix(spectrum: Tensor, weight: Tensor) -> Tensor:
     """
     num_samples, _, modes, width = spectrum.shape
     rows = spectrum.permute(2, 1, 0, 3).reshape(modes, 2 * num_samples, width)
+    # All samples' real and imaginary parts are the rows of one matrix a frequency.
     products = torch.bmm(rows, weight.reshape(modes, width, -1))
     # (M, re|im of the spectrum, B, re|im of the weight, C_out)
     products = products.view(modes, 2, num_samples, 2, -1)
+    # (a + ib)(c + id) = (ac - bd) + i(ad + bc).
     real = products[:, 0, :, 0] - products[:, 1, :, 1]
     imaginary = products[:, 0, :, 1] + products[:, 1, :, 0]
     return torch.stack((real, imaginary)).permute(2, 0, 1, 3)
@@ -148,9 +153,11 @@ def _mix(spectrum: Tensor, weight: Tensor) -> Tensor:
 
 def _resolved(modes: int, points: int) -> int:
     """Return how many of the frequencies 0, 1, .. stay below `points` / 2."""
+    # At N/2 itself the sine vanishes on the grid, and half of the coefficient is lost.
     return min(modes, (points + 1) // 2)
 
 
+# A run uses few grids, and the same matrices at every step.
 @lru_cache(maxsize=32)
 def _half_axis(
     points: int, modes: int, dtype: torch.dtype, device: torch.device
@@ -176,6 +183,7 @@ def _full_axis(
     Frequencies 0..modes-1, -modes..-1. Shapes (2·2·modes, points·2) and (points·2, 2·2·modes):
     rows (re|im, k), columns (j, re|im), and the reverse.
     """
+    # In the order of an FFT's output, so that the weights of both ends keep their places.
     frequencies = torch.cat((torch.arange(modes), torch.arange(-modes, 0)))
     angle = _angles(frequencies, points)
     cos, sin = angle.cos(), angle.sin()
@@ -189,5 +197,6 @@ def _full_axis(
 
 def _angles(frequencies: Tensor, points: int) -> Tensor:
     """Return 2π k j / N in float64, (len(frequencies), points); k·j is reduced mod N first."""
+    # Large angles would lose digits in the product with 2π.
     products = torch.outer(frequencies, torch.arange(points)) % points
     return products.double() * (2 * math.pi / points)

@@ -34,8 +34,8 @@ def build(
     last coordinate is time, which counts as much as all others together: its weights have standard
     deviation 1 / final_time, so that there are functions of time from the start. With `skip` a
     polynomial is added (`WithPolynomial`), and the last layer starts at zero.
-    With a `shard` the first layer has the columns of its axes alone, those that the whole network
-    has.
+    With a `partition` the first layer has the columns of the own axes alone, with the values that
+    they have in the whole network.
 
     Draws from `generator`, on the CPU.
     """
@@ -48,12 +48,14 @@ def build(
         else:
             linear = _bare(nn.Linear, widths[i], widths[i + 1])
             nn.init.normal_(linear.weight, generator=generator)
+            # Keeps the variance of the sums at that of the activations, at every width.
             std = 1.0 / math.sqrt(widths[i])
         with torch.no_grad():
             linear.weight.mul_(std)
         nn.init.zeros_(linear.bias)
         if i == 0 and final_time is not None:
             with torch.no_grad():
+                # All columns have `std` by now; the one of time gets 1 / final_time in its place.
                 linear.weight[:, -1] *= 1.0 / (final_time * std)
         layers += [linear, nn.Tanh()]
     network = nn.Sequential(*layers[:-1])
@@ -70,6 +72,7 @@ def _first_layer(
 ) -> nn.Linear:
     """Return a layer with normal columns, drawn as points are: tile by tile."""
     if partition is None:
+        # Undivided is one part of all axes: the draws are the same for any division.
         layer, part = _bare(nn.Linear, num_inputs, num_units), AxisPartition(num_inputs)
     else:
         layer, part = _bare(AxesLinear, partition, num_units), partition

@@ -22,6 +22,7 @@ def build(
     layer may need a lower one.
     """
     groups = _groups(model, learning_rate, settings.first_layer_rate)
+    # Fused: one pass over each parameter and its moments, where the default makes several.
     optimizer = Adam(groups, lr=learning_rate, fused=True)
     decay = {"cosine": schedules.cosine, "linear": schedules.linear}[settings.decay]
     return GradientDescent(optimizer, LambdaLR(optimizer, lambda step: decay(step, num_steps)))
@@ -31,5 +32,6 @@ def _groups(model: nn.Module, rate: float, first_layer_rate: float) -> list[dict
     """Return the parameters of `model` with their rates, the weights of the first layer apart."""
     if first_layer_rate == 1.0:
         return [{"params": list(model.parameters())}]
+    # The weight of the first layer is registered first.
     first, *others = model.parameters()
     return [{"params": [first], "lr": first_layer_rate * rate}, {"params": others}]

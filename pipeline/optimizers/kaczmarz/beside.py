@@ -30,5 +30,6 @@ class AdamBesideSteps(Adam):
         for parameter in stepped["params"]:
             assert parameter.grad is not None
             parameter.sub_(parameter.grad, alpha=stepped["lr"])
+            # Adam passes over parameters without a gradient, and keeps no moments for them.
             parameter.grad = None
         super().step(closure)

@@ -25,10 +25,10 @@ def build(
 
 
 class Kaczmarz:
-    """Steps of the polynomial from the residuals of a batch; see `step` for what they are.
+    """Steps of the polynomial from the residuals of a batch; `step` has their formula.
 
-    They are whole ones for most of the run, and fall linearly over its last fifth. The network is
-    zero, and its derivatives are not computed, until `network_from`.
+    They have full length for most of the run, and shrink linearly to zero over its last fifth.
+    Before the step `network_from` the network is zero, and its derivatives are not computed.
     """
 
     def __init__(
@@ -38,10 +38,12 @@ class Kaczmarz:
         assert polynomial is not None
         self._settings = settings
         self.network_from = first = math.ceil(settings.network_after * num_steps)
+        # Before that step the network has no gradient, and Adam keeps no moments for it.
         beside = AdamBesideSteps(
             list(network.parameters()), list(polynomial.parameters()), learning_rate
         )
         rates = [
+            # One schedule a group: the network's rate, and the length of the polynomial's steps.
             lambda step: schedules.late_cosine(step, first, num_steps),
             lambda step: schedules.last_fifth(step, num_steps),
         ]
@@ -54,11 +56,14 @@ class Kaczmarz:
         assert polynomial is not None
         residual, step = task.residual, batch.step
         x = residual.points(step, batch.world.rank, batch.world.size)
+        # P enters the ansatz by its values at the points, so that the residual can be
+        # differentiated in them.
         values = Values.of(polynomial, x)
         trial = task.with_known(values.known())
         assert trial.offset is not None
         source = None
         if step < self.network_from:
+            # The network is zero: u is the known part, whose terms are exact and cost no network.
             terms = known_terms(trial.offset, x, residual.problem.operator)
             free, _ = residual.scaled(x, terms)
         else:

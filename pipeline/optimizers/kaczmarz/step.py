@@ -28,7 +28,7 @@ from pipeline.optimizers.kaczmarz import config
 
 
 class Values(NamedTuple):
-    """What a polynomial is at points: leaves of the graph, of which derivatives are wanted."""
+    """A polynomial's value, gradient and Hessian diagonal at points, as leaves of the graph."""
 
     value: Tensor  # (n,)
     gradient: Tensor  # (n, m)
@@ -51,6 +51,8 @@ class Values(NamedTuple):
     @torch.enable_grad()
     def slopes(self, residual: Tensor) -> Self:
         """Return the derivative of each residual (n,) in the values at its point."""
+        # R_i depends on the values at x_i alone, so that one reverse pass of the sum has every
+        # derivative. The graph is kept for the loss.
         found = torch.autograd.grad(
             residual.sum(), self, retain_graph=True, allow_unused=True, materialize_grads=True
         )
@@ -63,24 +65,31 @@ def set_steps(
 ) -> None:
     """Put minus the step from points `x` (n, m) and `residual` (n,) into the gradients.
 
-    `residual` depends on the polynomial by `values` alone.
+    `residual` depends on the polynomial through `values` alone. In the names of the module's
+    docstring: `first` holds the b_i, `half` the p_i, `gram` is K and `y` = (K + λ tr K/n)⁻¹ R.
     """
     by_value, by_gradient, by_diagonal = values.slopes(residual)
     inner = x @ x.T
     first = by_value[:, None] * x + by_gradient
+    # By the constant, then by the linear part.
     gram = torch.outer(by_value, by_value) + first @ first.T
     half = 0.5 * by_value[:, None] * x + by_gradient
     weight = settings.quadratic_weight or math.sqrt(x.shape[1])
     if polynomial.quadratic is not None:
+        # ⟨A_i, A_j⟩ = 2 (x_i·x_j)(p_i·p_j) + 2 (x_i·p_j)(p_i·x_j), and with the diagonals
+        # 4 x_iᵀ diag(δD_j) p_i + 4 x_jᵀ diag(δD_i) p_j + 4 δD_i·δD_j: no m × m matrix is formed.
         across, mixed = half @ x.T, (half * x) @ by_diagonal.T
         form = 2.0 * (inner * (half @ half.T) + across * across.T)
         form += 4.0 * (mixed + mixed.T + by_diagonal @ by_diagonal.T)
         gram += weight * form
+    # Relative to the mean of the diagonal, so that `damping` has no unit. It bounds the step where
+    # points are nearly dependent.
     gram.diagonal().add_(settings.damping * gram.diagonal().mean())
     y = torch.linalg.solve(gram, residual.detach())
     polynomial.constant.grad = y @ by_value
     polynomial.linear.grad = y @ first
     if polynomial.quadratic is not None:
+        # Σ y_i A_i = S + Sᵀ + 2 diag(Σ y_i δD_i) with S = Σ y_i x_i p_iᵀ.
         part = weight * (x.T @ (y[:, None] * half))
         part = part + part.T
         part.diagonal().add_(2.0 * weight * (y @ by_diagonal))

@@ -3,8 +3,8 @@
 u_t + ½ σ² Σ x_i² u_ii - r (u - x·∇u) = 0 on t in (0, 1), with σ = 0.4, r = 0.05; the solution is
 u = exp((r + σ²)(1 - t)) |x|². With `correlation` ρ > 0 of the assets the second-order term is
 ½ σ² Σ ρ_ij x_i x_j u_ij, ρ_ij = ρ for i ≠ j, and the solution, without mixed derivatives, the
-same. The correlation matrix is that of √(1-ρ) z_i + √ρ z_0: one direction for each asset and one
-for what they have in common.
+same. The correlation matrix is that of √(1-ρ) z_i + √ρ z_0, with independent z: one direction for
+each asset and one that they share.
 
 Hard terminal condition u = |x|² + d (1 - t) N, which keeps N of order one. Points: t uniform on (0,
 1) and x at time t of the process dX = σ diag(X) dW from x_0 = (1, ½, 1, ½, ...), the published
@@ -50,8 +50,10 @@ class Problem(Evolution):
                 drift=self.drift,
             )
             if config.correlation
+            # x_i is a root of a_i = x_i²; the second derivative along it does not see its sign.
             else Operator(config.dim, root_weights=lambda x, index: x[:, index], drift=self.drift)
         )
+        # φ(s) = s, which is |x|².
         self.offset = Radial(config.dim, lambda s: (s, torch.ones_like(s), torch.zeros_like(s)))
         like = torch.empty(0, device=device, dtype=dtype)
         self.factor = time_factor(config.dim, float(config.dim), 1.0, like)
@@ -60,6 +62,7 @@ class Problem(Evolution):
         """Return (n, d+1) points: t uniform on (0, 1), then x log-normal about the start."""
         time = self.times(num_points, generator, 1.0)
         noise = SIGMA * time.sqrt() * self.normal(num_points, generator)
+        # With Itô's -σ²t/2, so that X is a martingale: E X = x_0.
         space = self.start.to(noise.device) * torch.exp(noise - 0.5 * SIGMA**2 * time)
         return self.points(space, time)
 
@@ -67,6 +70,7 @@ class Problem(Evolution):
         """Return √(1-ρ) x_i e_i for i = `index` < d, and √ρ x for d, (n, b, d)."""
         space = x[:, : self.dim]
         picked = math.sqrt(1.0 - self.correlation) * space.unsqueeze(1)
+        # Row i < d has one entry, at i; the row of `index` d is x itself.
         axes = torch.arange(self.dim, device=x.device)
         own = picked * (index[:, None] == axes).to(x.dtype)
         common = math.sqrt(self.correlation) * space.unsqueeze(1)
@@ -75,6 +79,7 @@ class Problem(Evolution):
     def drift(self, x: Tensor) -> Directions:
         """Return the direction (r x, 1): u_t + r x·∇u."""
         direction = RATE * x
+        # Time is the last coordinate: one direction holds u_t and the drift in space.
         direction[:, self.dim] = 1.0
         return Dense(direction.unsqueeze(1))
 
@@ -89,5 +94,6 @@ class Problem(Evolution):
 
     def reference(self, x: Tensor) -> Reference:
         """Return the exact solution."""
+        # |x|² times e^{cτ}, τ = 1 - t: -c + σ² + 2r - r = 0 gives c = r + σ².
         growth = torch.exp((RATE + SIGMA**2) * (1.0 - x[:, self.dim]))
         return Reference(growth * self.offset(x))

@@ -42,6 +42,7 @@ class Problem(Evolution):
         }
         self._mean, self._variance = (part.to(device, dtype) for part in self.coefficients.values())
         self.radius = math.sqrt(config.dim)
+        # B = d t: u_t has the term d N.
         self.residual_scale = float(config.dim)
         self.operator = Operator(config.dim, drift=self.drift, gradient_power=2.0)
         self.offset = Known(self._start, self._start_gradient, self._start_diagonal)
@@ -63,6 +64,7 @@ class Problem(Evolution):
     def drift(self, x: Tensor) -> Directions:
         """Return the direction (x, -1): x·∇u - u_t."""
         direction = x.clone()
+        # x·∇u and -u_t in one direction, time being the last coordinate.
         direction[:, self.dim] = -1.0
         return Dense(direction.unsqueeze(1))
 
@@ -89,13 +91,16 @@ class Problem(Evolution):
 
     def _start_gradient(self, x: Tensor) -> Tensor:
         slope = (self._mean - x[:, : self.dim]) / self._variance
+        # The log-density at t = 0 does not depend on time.
         return torch.nn.functional.pad(slope, (0, 1))
 
     def _start_diagonal(self, x: Tensor) -> Tensor:
+        # Of a normal density the Hessian is that of its exponent: the same at all points.
         bend = (-1.0 / self._variance).expand(len(x), -1)
         return torch.nn.functional.pad(bend, (0, 1))
 
 
 def _log_density(x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    # Logarithms are summed: the product over d axes would underflow.
     exponent = (x - mean).square() / variance + torch.log(2.0 * math.pi * variance)
     return -0.5 * exponent.sum(1)

@@ -41,10 +41,12 @@ def log_mean(
         form = square[:, None] + 2.0 * s[:, None] * cross + s.square()[:, None] * own
         # Rounding may take a form that is nearly zero below it.
         exponent = -mu * torch.log(alpha + beta * form.clamp_min(0.0))
+        # Sums of the powers and of their squares: E alone may be below the least float at high d.
         first = torch.logaddexp(first, exponent.logsumexp(1))
         second = torch.logaddexp(second, (2.0 * exponent).logsumexp(1))
         number += cross.shape[1]
     # E of the squares over the square of E, less one: from sums as logarithms.
     variance = torch.expm1(second - 2.0 * first + math.log(number)).clamp_min(0.0)
+    # The variance of a mean of `number` draws; -(1/μ) log has the slope 1/(μ E).
     width = _NORMAL_95 * (variance / (number - 1)).sqrt() / mu
     return -(first - math.log(number)) / mu, width

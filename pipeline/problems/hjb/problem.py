@@ -44,7 +44,9 @@ from pipeline.problems.evolution import Evolution
 from pipeline.problems.hjb import config
 from pipeline.problems.hjb.cole_hopf import Draws, log_mean
 
-_BLOCK = 256  # draws held at a time
+# Draws held at a time. Part of what `reference_seed` means: the two kinds of numbers of `_radial`
+# alternate block by block.
+_BLOCK = 256
 _LIN_POWER = 1.75
 
 
@@ -67,6 +69,7 @@ class Problem(Evolution):
         match config.equation:
             case "lqg":
                 spread = 2.0 * config.dim  # of |√2 W_1|²
+                # s = |x|² - 2dt, so that 1 + 2d + s = 1 + |x|² + 2d (1 - t).
                 self.offset = Radial(config.dim, partial(_log_square, spread), rate=-spread)
             case "rosenbrock":
                 self.offset = self.form.to(like).log_one_plus()
@@ -80,6 +83,7 @@ class Problem(Evolution):
         if self.config.points == "normal":
             return self.sample_test(num_points, generator)
         time = self.times(num_points, generator, 1.0)
+        # √2 W has variance 2r at time r; the start adds 1.
         elapsed = time * self.times(num_points, generator, 1.0)
         space = (1.0 + 2.0 * elapsed).sqrt() * self.normal(num_points, generator)
         return self.points(space, time)
@@ -103,6 +107,7 @@ class Problem(Evolution):
         """Return the exact solution of lin, else the Monte Carlo mean with its interval."""
         if self.config.equation == "lin":
             return Reference(self.offset(x) + self.factor(x))
+        # On the CPU in float64, so that the reference is the same for every device and precision.
         points = x.detach().cpu().double()
         space, s = points[:, : self.dim], (2.0 * (1.0 - points[:, self.dim])).sqrt()
         if self.config.equation == "lqg":
@@ -126,6 +131,7 @@ class Problem(Evolution):
         """
         length = space.norm(dim=1)[:, None]
         for rng, count in self._blocks():
+            # One z for all points: only the law at each single point counts.
             z = torch.from_numpy(rng.standard_normal(count))
             rest = rng.chisquare(self.dim - 1, count) if self.dim > 1 else np.zeros(count)
             yield Draws(length * z, z.square() + torch.from_numpy(rest))
@@ -149,7 +155,8 @@ class Rosenbrock:
     def __init__(self, differences: Tensor, squares: Tensor):
         self.differences, self.squares = differences, squares  # a and b, (d-1,)
         first = torch.zeros(1, device=differences.device, dtype=differences.dtype)
-        # Half of ∂_i²Q.
+        # Half of ∂_i²Q. x_i occurs with a_i as the left neighbour, with a_{i-1} and b_{i-1} as the
+        # right one.
         self.diagonal = torch.cat([differences, first]) + torch.cat([first, differences + squares])
 
     @classmethod
@@ -171,6 +178,7 @@ class Rosenbrock:
     def half_gradient(self, x: Tensor) -> Tensor:
         """Return ∇Q / 2, (n, d)."""
         steps = self.differences * (x[:, :-1] - x[:, 1:])
+        # (x_i - x_{i+1})² has the derivative of its left coordinate, and minus it of its right one.
         ahead = torch.nn.functional.pad(steps, (0, 1))
         behind = torch.nn.functional.pad(self.squares * x[:, 1:] - steps, (1, 0))
         return ahead + behind
@@ -187,6 +195,7 @@ class Rosenbrock:
             return torch.nn.functional.pad(slope, (0, 1))
 
         def diagonal(x: Tensor) -> Tensor:
+            # ∂² log f = ∂²f / f - (∂ log f)².
             bend = torch.nn.functional.pad(2.0 * self.diagonal / inner(x)[:, None], (0, 1))
             return bend - gradient(x).square()
 

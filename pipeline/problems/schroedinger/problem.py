@@ -34,10 +34,12 @@ class Problem:
         self.dtype = dtype
         rng = of_coefficients(config.coefficient_seed)
         drawn = rng.uniform(0.5, 1.5, config.dim)
+        # Shifted to the mean 1: the energy is d/2 for every draw.
         self.frequencies = torch.from_numpy(drawn - drawn.mean() + 1.0)
         self._omega = self.frequencies.to(device, dtype)
         self.energy = 0.5 * float(self.frequencies.sum())
         self.radius = math.sqrt(config.dim)
+        # ½ Δ of (d - |x|²) N has the term -d N.
         self.residual_scale = float(config.dim)
         self.operator = Operator(config.dim, gradient_power=2.0)
         self.factor = Radial(config.dim, self._bump)
@@ -82,16 +84,19 @@ class Problem:
         return {"frequencies": self.frequencies}
 
     def _bump(self, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        # d - s = R² - |x|², of order d: N is of order one.
         return self.dim - s, -torch.ones_like(s), torch.zeros_like(s)
 
     def _form(self, x: Tensor) -> Tensor:
         return x.square() @ self._omega
 
+    # A = -(|x|²/2d) F with F = Σ ω_i x_i²: the solution on the sphere, where |x|² = d.
     def _extension(self, x: Tensor) -> Tensor:
         return -(0.5 / self.dim) * x.square().sum(1) * self._form(x)
 
     def _extension_gradient(self, x: Tensor) -> Tensor:
         square, form = x.square().sum(1, keepdim=True), self._form(x)[:, None]
+        # ∂_i F = 2 ω_i x_i and ∂_i |x|² = 2 x_i.
         return -(1.0 / self.dim) * x * (form + square * self._omega)
 
     def _extension_diagonal(self, x: Tensor) -> Tensor:

@@ -76,6 +76,8 @@ def _less_one_slope_curvature(x: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Ten
 def _expm1(s: Tensor) -> Tensor:
     """Return exp(s) - 1. Compiled for a CPU, `torch.expm1` rounds exp(s) and then subtracts."""
     if not torch.compiler.is_compiling():
+        # Not exp(s) - 1: s is of size d^(-3/2), and float32 would keep few of its digits.
         return torch.expm1(s)
+    # exp(s) - 1 = 2 sinh(s/2) exp(s/2), which does not cancel.
     half = 0.5 * s
     return 2.0 * half.sinh() * half.exp()

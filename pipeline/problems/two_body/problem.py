@@ -68,6 +68,7 @@ def _sigma(x: Tensor, c: Tensor) -> tuple[Tensor]:
 
 def _sigma_slope_curvature(x: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return sum c (sin s - sin 1), x·∇Σ and ΔΣ; not differentiable."""
+    # Below, operations are in place: passes over (r, w) temporaries cost more than arithmetic.
     a, y = x[:, :-1], x[:, 1:]
     # |s - 1| <= |x| + |y| + y²/2.
     most = _largest(x) if is_eager_on_cpu(x) else math.inf
@@ -94,11 +95,13 @@ def _circle(x: Tensor, most: float = math.inf) -> tuple[Tensor, Tensor]:
     """
     terms = _num_terms(most, torch.finfo(x.dtype).eps)
     if terms is None:
+        # cos x - 1 = -2 sin²(x/2) and sin x = 2 sin(x/2) cos(x/2): nothing cancels.
         half = 0.5 * x
         sin, cos = half.sin(), half.cos()
         return (sin * sin).mul_(-2.0), (sin * cos).mul_(2.0)
     square = x * x
     cos, sin = square / _COSINE[terms], square / _SINE[terms]
+    # Horner's scheme in x², in place.
     for i in reversed(range(1, terms)):
         cos.add_(1.0 / _COSINE[i]).mul_(square)
         sin.add_(1.0 / _SINE[i]).mul_(square)
@@ -132,4 +135,5 @@ def _from_one(delta: Tensor, most: float = math.inf) -> tuple[Tensor, Tensor]:
     """Return sin s - sin 1 and cos s - cos 1 for s = 1 + `delta`, exact as in `_circle`."""
     cos, sin = _circle(delta, most)
     sin_one, cos_one = math.sin(1.0), math.cos(1.0)
+    # Addition theorems, for arguments less 1: no difference of nearly equal numbers is taken.
     return sin_one * cos + cos_one * sin, cos_one * cos - sin_one * sin

@@ -1,4 +1,4 @@
-"""What needs no network: the errors of the mean target and of the best linear map.
+"""Baselines of an operator: the errors of the mean target and of the best linear map.
 
 A relative L2 error of 1% says little of an operator that is nearly linear. Beside a run stand
 
@@ -71,20 +71,24 @@ def baselines(store: Store, modes: Sequence[int], *, periodic: bool) -> Baseline
     columns = int(np.prod(store.target_shape))
     width = max(1, _MOST_BYTES // (8 * features.number))
     parts = [slice(at, min(at + width, columns)) for at in range(0, columns, width)]
+    # The covariance of the modes is the same for all parts of the targets.
     first = _moments(store, features, parts[0])
     fit = _Ridge(first)
+    # The usual case: one pass serves both the choice of the ridge and the fit.
     if len(parts) == 1:
         fit.see(first)
         fitted = iter([first])
     else:
         for part in parts:
             fit.see(_moments(store, features, part))
+        # All parts at once do not fit into memory, so they are read again for the fit.
         fitted = (_moments(store, features, part) for part in parts)
     ridge = fit.best()
     squares = np.zeros((3, store.num_samples("test")))
     for part, moments in zip(parts, fitted, strict=True):
         squares += _squares(store, features, part, moments, fit.coefficients(moments, ridge))
     missed_by_mean, missed_by_map, size = squares
+    # A target that is zero has no relative error; `figures` leaves out what comes of it.
     with np.errstate(divide="ignore", invalid="ignore"):
         return Baselines(np.sqrt(missed_by_mean / size), np.sqrt(missed_by_map / size))
 
@@ -98,11 +102,13 @@ def axis_modes(points: int, modes: int, *, periodic: bool) -> np.ndarray:
     """
     if periodic:
         x = np.arange(points) / points
+        # At points/2 the sine vanishes on the grid.
         k = np.arange(1, min(modes, (points + 1) // 2))[:, None]
         waves = np.concatenate([np.ones((1, points)), *_pairs(2 * np.pi * k * x)])
         return np.asarray(waves / points)
     x = np.linspace(0.0, 1.0, points)
     weights = np.full(points, 1.0 / (points - 1))
+    # The trapezoidal rule counts the ends by half.
     weights[[0, -1]] *= 0.5
     k = np.arange(min(2 * modes - 1, points))[:, None]
     return np.asarray(np.cos(np.pi * k * x) * weights)
@@ -171,6 +177,7 @@ def _moments(store: Store, features: _Features, part: slice) -> _Moments:
         count,
         shift_x + sum_x / count,
         shift_y + sum_y / count,
+        # Σ (x - mean)(x - mean)ᵀ from sums about any shift.
         xx - np.outer(sum_x, sum_x) / count,
         xy - np.outer(sum_x, sum_y) / count,
         max(0.0, yy - float(sum_y @ sum_y) / count),
@@ -207,6 +214,7 @@ class _Ridge:
         """Return the ridge of the least generalised cross-validation; the larger one of equals."""
         if not len(self._values) or self._total == 0.0:
             return 1.0
+        # From the largest, because argmin takes the first of equals.
         ridges = RIDGES[::-1] * self._values.mean()
         scores = [self._score(ridge) for ridge in ridges]
         return float(ridges[int(np.argmin(scores))])
@@ -214,8 +222,10 @@ class _Ridge:
     def _score(self, ridge: float) -> float:
         """Return Σ residual² / (n - degrees of freedom)², the constant counted as one of them."""
         shrunk = ridge / (self._values + ridge)
+        # What no ridge explains: the part of the targets beyond the features.
         rest = max(0.0, self._total - float(self._explained.sum()))
         missed = rest + float((np.square(shrunk) * self._explained).sum())
+        # Each eigenvector counts by the part of it that is not shrunk.
         free = self._count - 1.0 - float((1.0 - shrunk).sum())
         return missed / free**2 if free > 0 else math.inf
 

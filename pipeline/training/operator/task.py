@@ -58,6 +58,7 @@ class Task:
         self.run, self.seed, self.device = run, seed, torch.device(device)
         self.store = store if isinstance(store, Store) else open_store(store)
         self.samples_per_step = run.train.batch_size
+        # An incomplete batch at the end of an epoch is left out: all steps have one size.
         self.steps_per_epoch = self.store.num_samples("train") // run.train.batch_size
         self.num_steps = run.train.num_epochs * self.steps_per_epoch
         self.model: nn.Module = self._build().to(self.device)
@@ -68,8 +69,10 @@ class Task:
     def _build(self) -> Normalised:
         (channels, *grid), (outputs, *_) = self.store.input_shape, self.store.target_shape
         module = implementation(self.run.model)
+        # The model draws from the global generator, which is left as it was.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
+            # On the CPU, so that the weights do not depend on the device.
             model = module.build(self.run.model, channels, outputs, len(grid))
         return Normalised(
             model, _statistics(self.store, "inputs"), _statistics(self.store, "targets")
@@ -92,11 +95,13 @@ class Task:
         """Return this rank's part of the mean relative L2 error over the step's batch."""
         inputs, targets = (x.to(self.device) for x in self._batch(step, rank, world_size))
         errors = relative_l2(self._predict(model, inputs), targets)
+        # By the size of the whole batch, so that the ranks' parts add up to the mean.
         return errors.sum() / self.samples_per_step
 
     def _predict(self, model: nn.Module, inputs: Tensor) -> Tensor:
         """Return the prediction in the parameters' dtype, the network in the run's precision."""
         dtype = next(model.parameters()).dtype
+        # Autocast keeps the parameters in float32; the loss is taken outside it.
         low = self.run.train.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
             output: Tensor = model(inputs.to(dtype))
@@ -104,7 +109,9 @@ class Task:
 
     def _batch(self, step: int, rank: int, world_size: int) -> tuple[Tensor, Tensor]:
         """Return this rank's share of the batch of `step`; fastest if steps come in order."""
+        # The same batch for any number of workers, each of which reads its positions in it.
         positions = share(self.samples_per_step, rank, world_size)
+        # The first step, or another share than before.
         if self._loader is None or self._loader.positions != positions:
             self._next_step = -1
             self._loader = ShardLoader(
@@ -116,6 +123,7 @@ class Task:
                 grid_stride=self.run.train.grid_stride,
             )
         epoch, index = divmod(step, self.steps_per_epoch)
+        # Steps in order read on in the epoch; a resumed run begins within one.
         if index == 0 or step != self._next_step:
             self._batches = self._loader.epoch(epoch, index)
         self._next_step = step + 1
@@ -158,6 +166,7 @@ class Task:
         """
         errors = self._errors(model)
         order = errors.argsort(stable=True).tolist()
+        # A sample of median error, not a mean of two: it is drawn.
         chosen = [order[(len(order) - 1) // 2], order[-1]]
         inputs, truth = (torch.stack(x) for x in zip(*map(self._test_sample, chosen), strict=True))
         return {
@@ -259,5 +268,6 @@ def _statistics(store: Store, name: str) -> tuple[Tensor, Tensor]:
         total += values.sum(axis=1)
         squares += np.square(values).sum(axis=1)
     mean = total / count
+    # Rounding may take a variance that is zero below it.
     std = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
     return torch.tensor(mean + shift).float(), torch.tensor(std).float()

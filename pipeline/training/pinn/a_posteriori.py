@@ -47,6 +47,7 @@ def error_bound(
     """
     if not collapsed.supports(parts(model)[0]):
         return {}
+    # A copy, because the model goes on in its own precision.
     trial = ansatz(problem, copy.deepcopy(model).double())
     chunk = max(1, min(_MOST_POINTS, _MOST_NUMBERS // problem.num_inputs))
     bounds, norms = [], []
@@ -60,6 +61,7 @@ def error_bound(
             norms.append(terms.value.square())
     most = math.sqrt(_limit(bounds, 1.0)) * problem.stability.amplification
     least = math.sqrt(max(0.0, _limit(norms, -1.0)))
+    # ‖u‖ ≥ ‖v‖ - ‖e‖ ≥ n - b bounds the size of the unknown solution from below.
     relative = {"relative_error_bound": most / (least - most)} if least > most else {}
     return {"error_bound": most} | relative
 

@@ -1,4 +1,4 @@
-"""The estimator of a run that says `auto`: measured once, kept, and taken again ever after.
+"""The estimator of a run that says `auto`: measured once, then stored and used again.
 
 The choice lies beside the state of the run and outlives it: a resumed run and a rerun of the same
 configuration, seed and source take it without measuring, so that their numbers are the same.
@@ -72,9 +72,11 @@ def _measured(run: PinnRun, build: Build, settings: Auto, seed: int) -> dict[str
     axes = SDGD(kind="sdgd", sampled_axes=min(settings.sampled_axes, run.problem.dim))
     train = run.train.model_copy(update={"num_test_points": 1})
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    # `auto` itself builds no estimator: that of the task is replaced below.
     task = build(run.model_copy(update={"estimator": axes, "train": train}), seed, device)
     milliseconds = {}
     threads = torch.get_num_threads()
+    # Workers run on one thread each, on a CPU.
     torch.set_num_threads(1)
     try:
         for kind, (_, estimator) in auto.candidates(settings, task.problem, task.model).items():
@@ -87,6 +89,7 @@ def _measured(run: PinnRun, build: Build, settings: Auto, seed: int) -> dict[str
 
 def _step_ms(task: Any, device: torch.device) -> float:
     """Return the median time of loss and backward pass: of the processor, or of a GPU."""
+    # Processor time does not see what else runs on a machine.
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     times = []
     for step in range(_STEPS + 1):

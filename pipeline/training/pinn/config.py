@@ -17,6 +17,7 @@ from pipeline.training.config import EarlyStopping, Run, TrainSettings
 class PinnTraining(TrainSettings):
     """The squared residual of the equation at collocation points, fresh ones at each step."""
 
+    # Compiled operations round differently, and change nothing else.
     neutral: ClassVar[frozenset[str]] = TrainSettings.neutral | {"compile"}
 
     num_steps: Steps = Field(
@@ -96,6 +97,7 @@ class PinnRun(Run):
     """A physics-informed network trained on the residual alone."""
 
     task: ClassVar[Literal["pinn", "operator"]] = "pinn"
+    # The path is; the weights that it leads to count (`pipeline.runtime.identity`).
     neutral: ClassVar[frozenset[str]] = frozenset({"initial_checkpoint"})
     stage_modules: ClassVar[tuple[str, ...]] = (
         "pipeline.training.stage",
@@ -124,6 +126,7 @@ class PinnRun(Run):
     @model_validator(mode="after")
     def _consistent(self) -> "PinnRun":
         key = self.estimator.axes_key
+        # Axes are drawn without replacement, so that there cannot be more than the problem has.
         sampled = getattr(self.estimator, key) if key else 0
         if sampled > self.problem.dim:
             raise ValueError(
@@ -153,6 +156,7 @@ class PinnRun(Run):
                 "train.compile: expected false with train.shard=axes, whose processes speak within"
                 " a step, got true"
             )
+        # The others nest derivatives of the whole network, of which torch makes no program.
         if not self.estimator.layerwise:
             others = kinds_with(AnyEstimator, "layerwise", False)
             raise ValueError(
@@ -193,11 +197,14 @@ class PinnRun(Run):
                 f"model.skip: expected linear or quadratic, the part that"
                 f" train.optimizer={optimizer} moves, got none"
             )
+        # One n × n system couples all points: no part of a step is that of a share of them.
         if train.max_workers > 1 and not train.optimizer.divides_points:
             raise ValueError(
                 f"train.num_workers: expected 1 with train.optimizer={optimizer}, whose steps are"
                 f" made of all points of a batch, got {train.max_workers}"
             )
+        # The polynomial enters by its values at the points: automatic differentiation of all of u
+        # in the points would not see its derivatives.
         if not self.estimator.knows_parts:
             others = kinds_with(AnyEstimator, "knows_parts", False)
             raise ValueError(
@@ -205,6 +212,7 @@ class PinnRun(Run):
                 f" with train.optimizer={optimizer} (all but {', '.join(others)}), got"
                 f" {self.estimator.kind}"
             )
+        # A step linearises one estimate of the residual; a mean of squares has several.
         if train.loss == "squared" and train.index_sets > 1:
             raise ValueError(
                 f"train.index_sets: expected 1 with train.optimizer={optimizer} and the squared"

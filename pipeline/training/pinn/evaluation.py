@@ -13,7 +13,8 @@ from pipeline.parallel.streams import Stream
 from pipeline.problems.base import InTime, Problem, Reference, Trial
 from pipeline.training.pinn.skill import RelativeErrors, relative_errors
 
-# Points of a chunk, and its most bytes: beyond 16,000 inputs chunks are smaller.
+# Points of a chunk, and its most bytes: beyond 16,000 inputs chunks are smaller. Each chunk has a
+# generator of its own, so that both numbers are part of which test points a seed means.
 _CHUNK, _CHUNK_BYTES = 1000, 2**26
 # Test points are kept in memory up to this size and drawn anew at each evaluation beyond it.
 _CACHE_BYTES = 2**28
@@ -86,6 +87,8 @@ class Evaluation:
     def _draw(self, number: int) -> Iterator[Tensor]:
         """Yield `number` test points, chunk by chunk, always the same."""
         left = number
+        # By the inputs of the problem, also where a process holds some of them: the points are the
+        # same for any division.
         size = min(_CHUNK, max(1, _CHUNK_BYTES // (4 * self._problem.num_inputs)))
         for chunk in count():
             wanted = min(left, size)

@@ -1,7 +1,7 @@
 """The residual at points that no step of training uses: how well the equation is solved there.
 
-Without the exact solution, and a deterministic function of the parameters: points and index sets
-are drawn once from the seed of the run.
+It needs no exact solution, and is a deterministic function of the parameters: points and index sets
+are the same at every evaluation, drawn from the seed of the run.
 
 The square of an estimated residual has the variance of the estimate in its mean, which depends on
 the network: it would choose functions that are easy to estimate, not solutions. Here the square of
@@ -43,6 +43,7 @@ class HeldOut:
     ) -> None:
         self._problem, self._num_points, self._num_sets = problem, num_points, num_sets
         self._points, self._axes, self._device = points, axes, device
+        # Bytes of all groups' points in float32, as if this rank had them all.
         self._keep = 4 * num_points * problem.num_inputs <= _CACHE_BYTES
         self._drawn: dict[int, Tensor] = {}
         self._sources: dict[int, Tensor] = {}
@@ -58,6 +59,7 @@ class HeldOut:
         for group in range(NUM_GROUPS)[share(NUM_GROUPS, rank, world_size)]:
             x = self._group(group)
             source = self._source(group, x)
+            # Generators begin anew at each call: index sets are those of the evaluation before.
             estimates = [residual(x, source, self._axes(group, k)) for k in range(self._num_sets)]
             found[group] = unbiased_square(torch.stack(estimates).double()).mean()
         return found
@@ -66,6 +68,7 @@ class HeldOut:
         if group in self._drawn:
             return self._drawn[group]
         places = range(self._num_points)[share(self._num_points, group, NUM_GROUPS)]
+        # By the group alone, whatever rank evaluates it.
         x = self._problem.sample(len(places), self._points(group))
         if self._keep:
             self._drawn[group] = x
@@ -85,5 +88,6 @@ def unbiased_square(estimates: Tensor) -> Tensor:
     count = len(estimates)
     if count == 1:
         return estimates[0].square()
+    # (Σ R_k)² = Σ R_k² + Σ_{j≠k} R_j R_k.
     pairs = estimates.sum(0).square() - estimates.square().sum(0)
     return pairs / (count * (count - 1))

@@ -48,11 +48,12 @@ class Residual:
     def points(self, step: int, rank: int, world_size: int) -> Tensor:
         """Return this rank's points of a step, (n, m)."""
         generator = run_generator(self._seed, Stream.POINTS, step)
+        # All points on every rank: a share of the draws would depend on the number of workers.
         x = self.problem.sample(self._num_points, generator)
         return x if self._is_divided else x[share(self._num_points, rank, world_size)]
 
     def loss(self, u: Trial, x: Tensor, step: int) -> Tensor:
-        """Return what the points `x` add to the mean squared residual over the points of a step."""
+        """Return the part of the points `x` in the mean squared residual of a step."""
         if self._settings.loss == "squared":
             return self._squared(u, x, step)
         free, source = self.estimate(u, x, step, 0)
@@ -63,12 +64,14 @@ class Residual:
     ) -> Tensor:
         """Return the loss from the residual `free` (n,), the first estimate of a step.
 
-        Without a `source` its own square, as for the squared loss; else the product of it and other
-        estimates, of which it alone has a gradient.
+        For the squared loss, and without a `source`, this is the mean square of `free`; otherwise
+        the mean product of `free` and independent estimates, which have no gradient.
         """
         if self._settings.loss == "squared" or source is None:
+            # By the points of all ranks, so that the parts add up to the mean.
             return free.square().sum() / self._num_points
         with torch.no_grad():
+            # Set 0 is that of `free`: the factors have to be independent.
             sets = range(1, 1 + self._settings.index_sets)
             others = [self.estimate(u, x, step, index, source)[0] for index in sets]
             known = torch.stack(others).mean(0)
@@ -120,6 +123,7 @@ class Residual:
         sets = [self.drawn(step, index) for index in range(self._settings.index_sets)]
         if len(sets) == 1:
             return self._square(u, x, sets[0])
+        # The source does not depend on the index set.
         source = self.problem.source(x)
         # Gradients are accumulated set by set: the backward pass computes each set anew.
         again = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
@@ -137,7 +141,7 @@ class Residual:
     def _estimated_square(
         self, u: Trial, x: Tensor, drawn: Tensor | None, source: Tensor | None = None
     ) -> Tensor:
-        """Return what the points `x` add to the mean square of the residual over a whole step."""
+        """Return the part of the points `x` in the mean square of the residual of a step."""
         return self._estimated(u, x, drawn, source)[0].square().sum() / self._num_points
 
     def terms(self, u: Trial, x: Tensor, drawn: Tensor | None) -> Terms:

@@ -44,8 +44,10 @@ def relative_errors(chunks: Iterable[tuple[Tensor, Tensor, Tensor, Tensor]]) -> 
         (u, predicted.double() - u, u - a.double(), b.double())
         for u, predicted, a, b in ((chunk[0].double(), *chunk[1:]) for chunk in chunks)
     ]
+    # All points together, because C is one number for all chunks.
     u, error, rest, b = (torch.cat(parts) for parts in zip(*columns, strict=True))
     bb = float(b @ b)
+    # Gram–Schmidt: what is left is the error of the best a + C b.
     rest = rest - (float(rest @ b) / bb if bb > 0 else 0.0) * b
     size, missed, known = u.square(), error.square(), rest.square()
     uu, ee, tt = (float(part.sum()) for part in (size, missed, known))
@@ -70,4 +72,5 @@ def _relative_error(a: Tensor, b: Tensor) -> float:
     if float(a.sum()) == 0.0:
         return 0.0
     moves = a / a.sum() - b / b.sum()
+    # n - 1 degrees of freedom, because the moves sum to zero.
     return 0.5 * float(moves.norm()) * math.sqrt(len(a) / (len(a) - 1))

@@ -77,14 +77,17 @@ class Task:
         self.partition = _shard(run, world or Alone())
         self.is_divided = self.partition is not None
         self.is_compiled = run.train.compile
+        # Before the model, which needs the number of inputs and the size of a typical point.
         self.problem = self._problem(torch.float32)
         self.model = self._model()
         estimator: Estimator = implementation(run.estimator).build(
             run.estimator, self.problem, parts(self.model)[0]
         )
         self.residual = Residual(run, seed, self.problem, estimator, is_divided=self.is_divided)
+        # The estimator draws outside and is a pure function of tensors inside: that is compiled.
         if run.train.compile:
             self.residual.compile(ansatz(self.problem, self.model), self.device)
+        # Of divided axes a process holds its own coordinates of each test point.
         coordinates = self.problem.num_inputs if self.partition is None else self.partition.num_axes
         self.evaluation = Evaluation(self.problem, seed, run.train.num_test_points, coordinates)
         self._held_out = self._build_held_out()
@@ -143,7 +146,8 @@ class Task:
 
         if self.partition is None:
             return self._held_out.squares(residual, rank, world_size)
-        # All ranks evaluate every group together.
+        # All ranks evaluate every group together, and one of them reports it: what is returned is
+        # summed over ranks.
         with self._every_point():
             squares = self._held_out.squares(residual, 0, 1)
         return squares if rank == 0 else torch.zeros_like(squares)
@@ -192,8 +196,10 @@ class Task:
     def _error_bound(self, model: nn.Module) -> dict[str, float]:
         if not isinstance(self.problem, StableProblem):
             return {}
+        # In float32 the rounding of the Laplacian would be part of the bound.
         problem = self._problem(torch.float64)
         assert isinstance(problem, StableProblem)
+        # Of a stream of their own: independent of the points that training and evaluation use.
         most = min(_MOST_BOUND_POINTS, _MOST_BOUND_NUMBERS // problem.num_inputs)
         num_points = min(self.run.train.num_test_points, most)
         generator = run_generator(self.seed, Stream.ERROR_BOUND)
@@ -209,6 +215,7 @@ class Task:
         if settings is None:
             return None
         operator = self.problem.operator
+        # Asked by drawing once: estimators are told apart by nothing else.
         draws_nothing = self.residual.estimator.draw(operator, torch.Generator()) is None
         return HeldOut(
             self.problem,

@@ -32,6 +32,7 @@ def check_checkpoint(path: Path, run: Run) -> None:
     found = read_description(path)
     expected: dict[str, Any] = {"kind": run.task, "model": run.model.model_dump(mode="json")}
     if (shapes := run.shapes()) is not None:
+        # An operator's shapes are those of its data, which the configuration does not tell.
         expected["description"] = shapes
     for key, value in expected.items():
         if found.get(key) != value:

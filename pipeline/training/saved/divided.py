@@ -1,9 +1,9 @@
 """The state of a run whose axes are divided over processes: parts on disk, joined in any division.
 
-Every process writes its columns (of the weights, and of what the optimiser keeps of them) to a file
-of its own, and rank 0, once all are there, the rest of the state with the list of the parts. So a
-state counts when that last file is replaced, and as many processes as one likes can start from it:
-each reads the columns of its own axes from the files that hold them.
+Every process writes its columns (of the weights and of the optimiser's moments) to a file of its
+own. Once all are there, rank 0 writes the rest of the state with the list of the parts. A state
+counts when that last file is replaced, and any number of processes can start from it: each reads
+the columns of its own axes from the files that hold them.
 """
 
 from collections.abc import Iterator
@@ -50,8 +50,10 @@ class DividedSnapshots:
         layers = divided_layers(self._model)
         partition = next(iter(layers.values())).partition
         rest, own = _cut(state, self._model, layers)
+        # Named by the step: the last state counts until rank 0 replaces it, and needs its parts.
         names = [f"part-{state['step']}-{rank}.pt" for rank in range(partition.size)]
         write(self._folder / names[partition.rank], {"tensors": own})
+        # A barrier: rank 0 goes on when the parts of all ranks are on disk.
         self._world.all_reduce(torch.zeros(1, device=self._device))
         if partition.rank:
             return
@@ -66,6 +68,7 @@ class DividedSnapshots:
         state = Snapshots(self._folder, torch.device("cpu")).load()
         assert state is not None
         parts, best = state.pop(_PARTS), ("early_stopping", "best_model")
+        # With early stopping a run ends with the model of the least residual.
         kept = best if state[best[0]][best[1]] is not None else ("model",)
         for path, columns in _joined(self._folder, parts, 0, parts[-1][2], below=kept):
             _put(state, path, columns)
@@ -78,6 +81,7 @@ def own_columns(whole: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]
     """Return the parameters of `model`, a process's part, from those of the whole model."""
     found = dict(whole)
     for name, layer in divided_layers(model).items():
+        # Only a divided layer has columns of its own; all other parameters are whole everywhere.
         found[name] = whole[name][:, layer.partition.first : layer.partition.last]
     return found
 
@@ -95,7 +99,9 @@ def _cut(
         kept = {}
         for key, child in value.items():
             here = (*path, key)
+            # Torch keys the optimiser's state by the place of a parameter, not by its name.
             moment = path[:2] == ("optimizer", "state") and path[-1] in indices
+            # Moments are matrices like the weight; Adam's count of steps is a scalar, not divided.
             if isinstance(child, Tensor) and (key in layers or (moment and child.dim() == 2)):
                 own.append([list(here), child])
             else:
@@ -115,6 +121,7 @@ def _joined(
         torch.load(folder / name, map_location="cpu", weights_only=True, mmap=True)["tensors"]
         for name, _, _ in overlaps
     ]
+    # Every part lists the same tensors in the same order.
     for entries in zip(*files, strict=True):
         path = tuple(entries[0][0])
         if path[: len(below)] != below:

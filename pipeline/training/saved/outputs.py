@@ -37,6 +37,7 @@ _SCHEMA = pa.schema(
 
 def write_metrics(path: Path, rows: Sequence[Row]) -> None:
     """Write the history of metrics, one row a number."""
+    # By a fixed schema: a history without rows has the columns as well.
     table = pa.Table.from_pylist([row._asdict() for row in rows], schema=_SCHEMA)
     pq.write_table(table, path)
 
@@ -47,6 +48,7 @@ def collect(
     """Write all but the checkpoint to `folder`, the summary last."""
     folder.mkdir(parents=True, exist_ok=True)
     write_metrics(folder / METRICS, rows)
+    # Without pickle: an array of objects fails here and not at its reader.
     np.savez_compressed(folder / PREDICTION, allow_pickle=False, **prediction)
     write_json(folder / _SUMMARY, summary)
 
@@ -58,6 +60,7 @@ def install(folder: Path, output: Path) -> dict[str, Any]:
     kill in between leaves no pair that is taken for one.
     """
     for name in FILES:
+        # Temporary files of a start that was killed.
         disk.sweep((output / name).parent)
         with disk.replacing(output / name) as temporary:
             shutil.copyfile(folder / name, temporary)

@@ -35,10 +35,12 @@ def write(path: Path, state: dict[str, Any]) -> None:
     with disk.replacing(path) as temporary, temporary.open("wb") as file:
         torch.save(state, file)
         file.flush()
+        # Before the rename: after a crash the new name would stand for content never written.
         os.fsync(file.fileno())
 
 
 def stamp(folder: Path) -> int | None:
     """Return what changes with every state saved in `folder`; None if there is none."""
     file = folder / _FILE
+    # A snapshot is replaced by a rename, so that its time changes with each.
     return file.stat().st_mtime_ns if file.exists() else None

@@ -27,6 +27,7 @@ def save_model(
     """Write model.pt and then model.json to a new `folder` (see `checkpoint`)."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    # In memory first: the description holds size and checksum of the bytes that are written.
     buffer = io.BytesIO()
     torch.save({key: value.cpu() for key, value in state.items()}, buffer)
     content = buffer.getvalue()
@@ -59,5 +60,6 @@ def load_initial(path: Path, run: Run, model: nn.Module) -> None:
         whole = torch.load(file, map_location=device, weights_only=True)
         model.load_state_dict(own_columns(whole, model))
     except RuntimeError as error:
+        # Torch tells of shapes in several lines.
         detail = " ".join(str(error).split())
         raise CheckpointError(f"{file}: expected the parameters of the run: {detail}") from None
