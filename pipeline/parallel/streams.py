@@ -27,7 +27,8 @@ class Stream(IntEnum):
 def of_run(seed: int, stream: Stream, *index: int) -> np.random.SeedSequence:
     """Return the stream of one purpose of a run; `index` counts steps, chunks or sets.
 
-    Distinct ones are independent, but for zeros at the end of `index`, which do not count.
+    Distinct ones are independent, but for zeros at the end of `index`, which do not count. Seeds
+    of 2³² and more are two words: they may meet streams of a smaller seed, never of their own.
     """
     return np.random.SeedSequence((seed, int(stream), *index))
 

@@ -181,7 +181,7 @@ def exact_wave(
     """
     if abs(amplitude) >= 1:
         raise SolverError(
-            f"problems.burgers: expected |amplitude| < 1, got {amplitude}; φ must stay positive"
+            f"burgers: expected |amplitude| < 1, got {amplitude}; φ must stay positive"
         )
     phase = 2 * np.pi * (x - mean * time)
     decayed = amplitude * np.exp(-4 * np.pi**2 * viscosity * time)

@@ -14,7 +14,8 @@ from pipeline.parallel.generators import run_generator, tile_generator
 from pipeline.parallel.streams import Stream
 
 SOURCE = Path(pipeline.__file__).parent
-SEEDS = (0, 1, 2, 7, 2**32, 2**63)
+# Larger seeds are two words of entropy, and may meet the streams of smaller ones.
+SEEDS = (0, 1, 2, 7, 1000, 2**32 - 1)
 INDICES = ((), (1,), (2,), (1, 1), (7, 3))
 
 
