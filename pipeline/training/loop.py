@@ -132,11 +132,7 @@ def train(
         before = world.num_bytes
         loss = optimizer.update(task, Batch(step - 1, world))
         history.num_bytes = world.num_bytes - before
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"runs.{name}: step {step}: expected a finite loss, got {loss};"
-                " lower train.learning_rate"
-            )
+        _require_finite(loss, name, step)
         evaluate = step % settings.evaluate_every == 0 or step == task.num_steps
         # On all ranks: each evaluates its groups of held-out points.
         residual = stopping.look(step) if evaluate else {}
@@ -163,6 +159,14 @@ def train(
     stopping.restore()
     history.outcome = stopping.outcome()
     return history
+
+
+def _require_finite(loss: float, name: str, step: int) -> None:
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"runs.{name}: step {step}: expected a finite loss, got {loss};"
+            " lower train.learning_rate"
+        )
 
 
 class _Saved(NamedTuple):
