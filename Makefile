@@ -1,4 +1,5 @@
 # `make run` sets everything up and runs the main job; `make test` passes the tests.
+# `make test-slow` passes those that take longer than ten seconds each: real runs, killed and resumed.
 # `make test-slurm` passes those that start a virtual SLURM: as root, with Debian's packages.
 # `make run PYTHON=/path/to/python` chooses the interpreter; else it is the first of these that runs,
 # is 3.11, 3.12 or 3.13 and can make an environment. The constraints are tested most with 3.11.
@@ -8,13 +9,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test test-sweep test-slurm check dashboard changelog
+.PHONY: run test test-slow test-sweep test-slurm check dashboard changelog
 
 run: $(VENV)/.run
 	snakemake
 
 test: $(VENV)/.dev check
-	pytest -n 2 --dist loadfile -m "not slurm and not sweep"
+	pytest -n 2 --dist loadfile -m "not slow and not slurm and not sweep"
+
+test-slow: $(VENV)/.dev
+	pytest -n 2 --dist loadfile -m "slow and not slurm and not sweep"
 
 # Wide ranges of settings, where the default tests take a few: a quarter of an hour.
 test-sweep: $(VENV)/.dev

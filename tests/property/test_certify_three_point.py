@@ -357,6 +357,7 @@ changes = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(entries(), st.sampled_from(sorted(changes)))
 def test_a_changed_kernel_entry_never_gives_a_wrong_bound(place, change):

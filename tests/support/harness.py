@@ -16,7 +16,16 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = "tests/workflow/smoke.yaml"
-_COPIED = ("Snakefile", "workflow", "pipeline", "cluster", "tests", "slurm", "profiles")
+_COPIED = (
+    "pyproject.toml",
+    "Snakefile",
+    "workflow",
+    "pipeline",
+    "cluster",
+    "tests",
+    "slurm",
+    "profiles",
+)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def as_double(task):
     if isinstance(task, pinn.Task):
         problem = two_body.Problem(task.run.problem, CPU, torch.float64)
         task.problem = task.residual.problem = task.evaluation._problem = problem
-        task.evaluation._kept = list(task.evaluation._points())
+        task.evaluation._kept = list(task.evaluation._draw(task.evaluation._num_points))
     return task
 
 

@@ -65,10 +65,11 @@ def test_the_new_model_learns_the_new_equation(extended):
 
 def test_data_of_too_coarse_a_grid_are_refused(extended):
     path = extended.root / "coarse.yaml"
-    path.write_text((extended.root / EXPERIMENT).read_text().replace("[64]", "[16]"))
-    done = extended.snakemake("data/waves.zarr/zarr.json", files=(str(path),))
+    text = (extended.root / EXPERIMENT).read_text()
+    path.write_text(text.replace("[64]", "[16]").replace("waves", "coarse"))
+    done = extended.snakemake("data/coarse.zarr/zarr.json", files=(str(path),))
     assert done.returncode != 0
-    found = failure.read(failure.path(extended.root / "data", "generate", "waves"))
+    found = failure.read(failure.path(extended.root / "data", "generate", "coarse"))
     assert "expected an error of at most" in found.reason and "use more than 24" in found.reason
 
 

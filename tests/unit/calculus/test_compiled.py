@@ -77,6 +77,7 @@ def fresh_compiler():
     counters.clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_loss_and_gradient_are_those_of_the_bare_function(name):
     task, bare = make(*RUNS[name]), make(*RUNS[name], compile=False)
@@ -98,6 +99,7 @@ def test_the_source_keeps_its_digits(kind):
     assert distance(found.double(), double.source(x.double())) < 1e-6
 
 
+@pytest.mark.slow
 def test_low_precision_rounds_no_more_than_the_bare_function_does():
     kinds = RUNS["two-body, sdgd"][:2]
     exact = gradient(make(*kinds, {}, compile=False), 0)
@@ -105,6 +107,7 @@ def test_low_precision_rounds_no_more_than_the_bare_function_does():
     assert 1e-4 < distance(low, exact) < 2.0 * distance(bare, exact)
 
 
+@pytest.mark.slow
 def test_the_shares_of_ranks_add_up():
     task = make(*RUNS["two-body, sdgd"])
     parts = [gradient(task, 3, rank, 4) for rank in range(4)]

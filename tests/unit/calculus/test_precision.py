@@ -101,6 +101,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_it_reaches_the_error_of_float32_within_two_percent(case):
     estimator, problem, settings = CASES[case]

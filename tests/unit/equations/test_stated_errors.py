@@ -291,4 +291,4 @@ def test_the_tolerance_changes_what_is_refused_and_nothing_else():
     # That of a linear solver is a setting of the problem, and shapes the numbers.
     darcy = dataset(problem={"kind": "darcy"}, grid=[16, 16])
     assert "tolerance" in shaping(darcy)["problem"]
-    assert darcy.largest_error == 0.1 and build(darcy).num_inputs == 1
+    assert darcy.largest_error == 0.1 and build(darcy.problem, darcy.grid).num_inputs == 1

@@ -188,6 +188,7 @@ def test_a_resumed_run_continues_bit_for_bit():
         assert torch.equal(tensor, resumed[0][name]), name
 
 
+@pytest.mark.slow
 def test_steps_learn_quadratic_forms_of_full_rank_that_a_network_cannot_hold():
     """d = 60 with 8 units: the network under Adam ends at the best linear fit, or above."""
     problem = {"kind": "two_body", "dim": 60, "radius_exponent": 0.2}

@@ -77,6 +77,7 @@ def test_the_square_is_unbiased_over_index_sets():
     assert (biased > exact).all() and biased.mean() > 1.002 * exact.mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", [ESTIMATORS[0], {"kind": "exact_gram"}], **EACH)
 def test_the_standard_error_is_the_spread_over_draws_of_points_and_index_sets(estimator):
     """And the mean over draws is the residual, which an exact estimator knows at many points."""

@@ -111,6 +111,7 @@ def test_a_short_run_meets_the_published_value_to_one_percent(equation):
     assert found["relative_l2"] < 0.01 < found["trivial_relative_l2"]
 
 
+@pytest.mark.slow
 def test_paths_tell_lqg_more_than_normal_points():
     """In the shell of normal points training converges to another function."""
     problem = {"kind": "hjb", "dim": 100, "reference_samples": 20_000}
