@@ -70,7 +70,7 @@ def run(job: Job, run: Run, *, store: Path | None, ray_address: str = "") -> Non
         fewest, most = run.train.min_workers, run.train.max_workers
         with ray_cluster.session(most, min_cpus=fewest, address=ray_address) as session:
             _fit(task, session.num_gpus, limit)
-        work.summary |= outputs.install(task.results, job.output)
+        work.summary |= outputs.install(task.results, job.output.resolve())
         if chosen:
             work.summary["estimator"] = chosen
     error = work.summary["relative_l2"]
