@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from pipeline.kinds import Kind
-from pipeline.wording import phrases
+from pipeline.wording import elsewhere, phrases
 
 
 class EstimatorKind(Kind):
@@ -23,8 +23,11 @@ class EstimatorKind(Kind):
 
     def label_of(self, dim: int) -> str:
         """Return the name of the kind for reports, and how much of `dim` axes it samples."""
-        return self.label()
+        if not self.axes_key:
+            return self.label()
+        return f"{self.label()}, {getattr(self, self.axes_key)} of {dim:,} axes"
 
     def title_of(self, dim: int) -> str:
         """Return the label and what tells it from others of its kind."""
-        return ", ".join([self.label_of(dim), *phrases(self, self.words)])
+        words = {**self.words, self.axes_key: elsewhere}
+        return ", ".join([self.label_of(dim), *phrases(self, words)])

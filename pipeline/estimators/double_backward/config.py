@@ -6,7 +6,6 @@ from pydantic import Field
 
 from pipeline.estimators.settings import EstimatorKind
 from pipeline.limits import Size
-from pipeline.wording import Words, elsewhere
 
 
 class DoubleBackward(EstimatorKind):
@@ -16,7 +15,6 @@ class DoubleBackward(EstimatorKind):
     layerwise: ClassVar[bool] = False
     knows_parts: ClassVar[bool] = False
     axes_key: ClassVar[str] = "sampled_axes"
-    words: ClassVar[Words] = {"sampled_axes": elsewhere}
 
     kind: Literal["double_backward"]
     sampled_axes: Size = Field(
@@ -27,6 +25,6 @@ class DoubleBackward(EstimatorKind):
         ),
     )
 
-    def label_of(self, dim: int) -> str:
-        """Return the name of the kind for reports, and how much of `dim` axes it samples."""
-        return f"SDGD by double backward, {self.sampled_axes} of {dim:,} axes"
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return "SDGD by double backward"

@@ -6,7 +6,6 @@ from pydantic import Field
 
 from pipeline.estimators.settings import EstimatorKind
 from pipeline.limits import Size
-from pipeline.wording import Words, elsewhere
 
 
 class Jet(EstimatorKind):
@@ -15,7 +14,6 @@ class Jet(EstimatorKind):
     lifecycle = "experimental"
     layerwise: ClassVar[bool] = False
     axes_key: ClassVar[str] = "sampled_axes"
-    words: ClassVar[Words] = {"sampled_axes": elsewhere}
 
     kind: Literal["jet"]
     sampled_axes: Size = Field(
@@ -26,6 +24,6 @@ class Jet(EstimatorKind):
         ),
     )
 
-    def label_of(self, dim: int) -> str:
-        """Return the name of the kind for reports, and how much of `dim` axes it samples."""
-        return f"SDGD by nested jvp, {self.sampled_axes} of {dim:,} axes"
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return "SDGD by nested jvp"

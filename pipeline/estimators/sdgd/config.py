@@ -6,7 +6,6 @@ from pydantic import Field
 
 from pipeline.estimators.settings import EstimatorKind
 from pipeline.limits import Size
-from pipeline.wording import Words, elsewhere
 
 
 class SDGD(EstimatorKind):
@@ -15,7 +14,6 @@ class SDGD(EstimatorKind):
     lifecycle = "stable"
     divides_axes: ClassVar[bool] = True
     axes_key: ClassVar[str] = "sampled_axes"
-    words: ClassVar[Words] = {"sampled_axes": elsewhere}
 
     kind: Literal["sdgd"]
     sampled_axes: Size = Field(
@@ -26,6 +24,6 @@ class SDGD(EstimatorKind):
         ),
     )
 
-    def label_of(self, dim: int) -> str:
-        """Return the name of the kind for reports, and how much of `dim` axes it samples."""
-        return f"SDGD, {self.sampled_axes} of {dim:,} axes"
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return "SDGD"

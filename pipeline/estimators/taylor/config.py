@@ -6,7 +6,6 @@ from pydantic import Field
 
 from pipeline.estimators.settings import EstimatorKind
 from pipeline.limits import Size
-from pipeline.wording import Words, elsewhere
 
 
 class Taylor(EstimatorKind):
@@ -15,7 +14,6 @@ class Taylor(EstimatorKind):
     lifecycle = "stable"
     divides_axes: ClassVar[bool] = True
     axes_key: ClassVar[str] = "num_directions"
-    words: ClassVar[Words] = {"num_directions": elsewhere}
 
     kind: Literal["taylor"]
     num_directions: Size = Field(
@@ -26,6 +24,6 @@ class Taylor(EstimatorKind):
         ),
     )
 
-    def label_of(self, dim: int) -> str:
-        """Return the name of the kind for reports, and how much of `dim` axes it samples."""
-        return f"STDE (sparse), {self.num_directions} of {dim:,} axes"
+    def label(self) -> str:
+        """Return the name of the kind for reports."""
+        return "STDE (sparse)"
