@@ -17,6 +17,10 @@ EQUATIONS = {
 }
 
 
+# The phrase of a seed of coefficients, of which 0 is the usual one.
+DRAW = unless(0, lambda seed: f"draw {seed}")
+
+
 class ProblemKind(Kind):
     """A boundary value problem that a PINN solves.
 
@@ -71,9 +75,9 @@ class Inseparable(InSpace):
 
     words: ClassVar[Words] = {
         "equation": elsewhere,
-        "dim": always(lambda dim: f"d = {dim:,}"),
+        **InSpace.words,
         "zero_sum": always(lambda centred: "Σc = 0" if centred else "Σc ≠ 0"),
-        "coefficient_seed": unless(0, lambda seed: f"draw {seed}"),
+        "coefficient_seed": DRAW,
         "radius_exponent": unless(
             1.0, lambda power: f"training points at radius U^{number(power)}"
         ),

@@ -5,8 +5,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from pipeline.limits import Seed
-from pipeline.problems.settings import InTime
-from pipeline.wording import Words, unless
+from pipeline.problems.settings import DRAW, InTime
+from pipeline.wording import Words
 
 
 class FokkerPlanck(InTime):
@@ -15,7 +15,7 @@ class FokkerPlanck(InTime):
     lifecycle = "experimental"
     words: ClassVar[Words] = {
         **InTime.words,
-        "coefficient_seed": unless(0, lambda seed: f"draw {seed}"),
+        "coefficient_seed": DRAW,
     }
 
     kind: Literal["fokker_planck"]

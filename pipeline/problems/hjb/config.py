@@ -5,8 +5,8 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from pipeline.limits import Magnitude, Seed
-from pipeline.problems.settings import InTime
-from pipeline.wording import Words, always, elsewhere, number, unless
+from pipeline.problems.settings import DRAW, InTime
+from pipeline.wording import Words, elsewhere, number, unless
 
 
 class HJB(InTime):
@@ -16,8 +16,8 @@ class HJB(InTime):
     words: ClassVar[Words] = {
         "equation": elsewhere,
         "mu": lambda mu, run: None if run.equation == "lin" and mu == 1.0 else f"μ = {number(mu)}",
-        "dim": always(lambda dim: f"d = {dim:,}"),
-        "coefficient_seed": unless(0, lambda seed: f"draw {seed}"),
+        **InTime.words,
+        "coefficient_seed": DRAW,
         "points": unless("normal", lambda where: f"training points on {where}"),
         "reference_samples": unless(4096, lambda count: f"reference from {count:,} samples"),
         "reference_seed": unless(0, lambda seed: f"draw {seed} of the reference"),

@@ -5,8 +5,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from pipeline.limits import Seed
-from pipeline.problems.settings import InSpace
-from pipeline.wording import Words, unless
+from pipeline.problems.settings import DRAW, InSpace
+from pipeline.wording import Words
 
 
 class Schroedinger(InSpace):
@@ -15,7 +15,7 @@ class Schroedinger(InSpace):
     lifecycle = "experimental"
     words: ClassVar[Words] = {
         **InSpace.words,
-        "coefficient_seed": unless(0, lambda seed: f"draw {seed}"),
+        "coefficient_seed": DRAW,
     }
 
     kind: Literal["schroedinger"]
