@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from pipeline.checks import workspace
 from pipeline.checks.sizes import Room, misfits
@@ -26,9 +26,6 @@ from pipeline.reading import documents
 from pipeline.reading.complaints import complaints
 from pipeline.reading.documents import Document
 from pipeline.reading.words import dotted
-from pipeline.training.operator.config import OperatorRun
-from pipeline.training.pinn.config import PinnRun
-from pipeline.training.union import AnyRun
 
 _MOST_LINES = 100
 _COMMAND_LINE = "--config"
@@ -119,12 +116,6 @@ def room_here() -> Room:
     has_gpu = any(Path("/dev").glob("nvidia[0-9]*"))
     # Two workers, the default, are slower on a single core and not wrong.
     return Room(max(2, cores.limit()), None if has_gpu else memory.limit(), "this machine")
-
-
-def parse_run(raw: Mapping[str, Any]) -> PinnRun | OperatorRun:
-    """Return one validated run from its mapping, as a job receives it."""
-    run: PinnRun | OperatorRun = TypeAdapter(AnyRun).validate_python(raw)
-    return run
 
 
 def _overlay(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
