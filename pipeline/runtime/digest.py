@@ -93,7 +93,7 @@ def report_digest(*modules: str) -> str:
     """
     digest = hashlib.sha256(source_digest(*modules).encode())
     package = ROOT / "pipeline"
-    for path in sorted([*package.rglob("*.py")]):
+    for path in sorted(package.rglob("*.py")):
         if path.stem in _CONFIGURATIONS or path == package / _WORDING:
             digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

@@ -32,6 +32,6 @@ rule aggregate:
     params:
         config=lambda wildcards: experiment.model_dump(mode="json"),
         seed=experiment.seed,
-        source=lambda wildcards: report_digest("pipeline.aggregate.stage"),
+        source=lambda wildcards: report_source("pipeline.aggregate.stage"),
     script:
         "../scripts/aggregate.py"

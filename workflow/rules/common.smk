@@ -124,6 +124,7 @@ if shlex.quote(sys.executable) != sys.executable:
 
 # The source as it is when Snakemake starts: read once, however many jobs share it.
 digest = cache(source_digest)
+report_source = cache(report_digest)
 
 
 def named_part(section, name):
